@@ -1,0 +1,51 @@
+# Works from any folder (make -C PATH demo), as root or not, and twice in a row.
+ROOT := $(patsubst %/,%,$(dir $(abspath $(lastword $(MAKEFILE_LIST)))))
+PYTHON ?= python3
+# A CPU or another CUDA build of torch: make demo TORCH='torch==2.13.0+cpu --index-url ...'
+TORCH ?= torch==2.13.0
+VENV := $(ROOT)/.venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+export ABP_HOME ?= $(ROOT)/.abp
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help demo test dashboard check lint types format wheel clean
+
+help: ## Show this list.
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
+
+demo: $(READY) ## Run a real experiment end to end, to Table 2.
+	@$(BIN)/abp demo
+
+dashboard: $(READY) ## Open the dashboard on what the demo made; without it, a small demo is made first.
+	@$(BIN)/abp status --json | grep -q '"experiment"' || $(BIN)/abp demo --dataset synthetic
+	@$(BIN)/abp dashboard
+
+test: $(READY) ## Run the tests.
+	@cd $(ROOT) && $(BIN)/python -m pytest
+
+check: lint types test ## What CI runs: lint, types, tests.
+
+lint: $(READY) ## Check style.
+	@cd $(ROOT) && $(BIN)/ruff check . && $(BIN)/ruff format --check .
+
+types: $(READY) ## Check types.
+	@cd $(ROOT) && $(BIN)/mypy
+
+format: $(READY) ## Mend style.
+	@cd $(ROOT) && $(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+wheel: $(READY) ## Build the wheel into dist/.
+	@cd $(ROOT) && $(BIN)/python -m build --wheel
+
+clean: ## Remove the environment; data and results in .abp stay.
+	@rm -rf $(VENV)
+
+# torch comes first and by itself: a resolver that may choose takes gigabytes of CUDA packages.
+$(READY): $(ROOT)/pyproject.toml $(ROOT)/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and f"Python {sys.version.split()[0]} is too old; 3.11 or newer is required: make PYTHON=python3.11")'
+	@echo "making the environment in $(VENV) (once, about two minutes)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet $(TORCH)
+	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dashboard,postgres,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""The command line: verbs over the use cases. It decides nothing."""

@@ -1,0 +1,148 @@
+"""What every verb shares: settings, the store, tables for people, JSON for machines, bars with an ETA."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    SpinnerColumn,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from ab_platform.settings import Settings, from_environment
+
+if TYPE_CHECKING:
+    from ab_platform.storage.store import Store
+    from ab_platform.training import Workshop
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
+Reason = Annotated[str | None, typer.Option(help="Why, for the change log.")]
+Device = Annotated[str, typer.Option(help="Where to train: auto, cpu or cuda.")]
+
+
+def now() -> datetime:
+    """Return the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def settings() -> Settings:
+    """Read the settings from the environment."""
+    return from_environment()
+
+
+def store(*, migrate: bool = False) -> Store:
+    """Open the store that the settings name; a SQLite file that is not there yet is made."""
+    from ab_platform.storage.store import open_store
+
+    chosen = settings()
+    fresh = chosen.database_url.startswith("sqlite") and not (chosen.home / "abp.db").exists()
+    return open_store(chosen.database_url, migrate=migrate or fresh)
+
+
+def workshop(device: str = "auto") -> Workshop:
+    """Return where and on what arms are trained."""
+    from ab_platform.training import Workshop
+
+    chosen = settings()
+    return Workshop(chosen.artifacts, chosen.checkpoints, device=choice(device, ("auto", "cpu", "cuda"), "--device"))
+
+
+def choice(value: str, allowed: Sequence[str], option: str) -> Any:
+    """Return a value that is one of a few.
+
+    Raises:
+        typer.BadParameter: for any other.
+    """
+    if value not in allowed:
+        raise typer.BadParameter(f"{value!r} is not one of {', '.join(allowed)}", param_hint=option)
+    return value
+
+
+def say(text: str) -> None:
+    """Print a line for people on standard error, so that standard output stays clean for results."""
+    err.print(text)
+
+
+def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    """Print a table; numbers stand to the right."""
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
+        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(_shown(cell) for cell in row))
+    out.print(table)
+
+
+def print_json(value: object) -> None:
+    """Print a value as JSON; dataclasses become objects, moments ISO 8601."""
+    sys.stdout.write(json.dumps(_plain(value), indent=2, ensure_ascii=False, default=_plain) + "\n")
+
+
+@contextmanager
+def bar(description: str, *, unit: str = "") -> Iterator[Callable[..., None]]:
+    """Show a bar with an ETA; yields `advance(done, total, note)`, `total` None while it is unknown."""
+    columns = (
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=24),
+        TaskProgressColumn() if unit == "bytes" else MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[note]}", style="dim"),
+    )
+    with Progress(*columns, console=err, transient=False) as progress:
+        task = progress.add_task(description, total=None, note="")
+
+        def advance(done: int, total: int | None, note: str = "", stage: str | None = None) -> None:
+            progress.update(task, completed=done, total=total, note=note, description=stage or description)
+
+        yield advance
+
+
+def _shown(cell: object) -> str:
+    match cell:
+        case None:
+            return "–"
+        case float():
+            return f"{cell:.4g}"
+        case int() if not isinstance(cell, bool):
+            return f"{cell:,}"
+        case datetime():
+            return cell.strftime("%Y-%m-%d %H:%M")
+        case _:
+            return str(cell)
+
+
+def _plain(value: object) -> Any:
+    if is_dataclass(value) and not isinstance(value, type):
+        return _plain(asdict(value))
+    if isinstance(value, dict):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(each) for each in value]
+    if isinstance(value, date):
+        return value.isoformat()
+    if isinstance(value, Path):
+        return str(value)
+    return value

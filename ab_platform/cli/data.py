@@ -1,0 +1,79 @@
+"""`abp migrate` and `abp ingest`."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, say, settings, store
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    app.command()(migrate)
+    app.command()(ingest)
+
+
+def migrate() -> None:
+    """Bring the database to this version's schema; a second run changes nothing.
+
+    Example: ABP_DATABASE_URL=postgresql://abp@db/abp abp migrate
+    """
+    opened = store(migrate=True)
+    say(f"{opened.engine.url.render_as_string(hide_password=True)} has this version's schema")
+
+
+def ingest(
+    source: Annotated[
+        str,
+        typer.Argument(
+            help="A name (ml-1m, ml-20m, ml-25m, ml-32m, ml-latest, ml-latest-small, netflix, million-song, synthetic) "
+            "or the path of a zip, folder, CSV or Parquet file."
+        ),
+    ],
+    name: Annotated[str | None, typer.Option(help="Name to keep it under.")] = None,
+    user: Annotated[str | None, typer.Option(help="Column of the user (CSV, Parquet).")] = None,
+    title: Annotated[str | None, typer.Option(help="Column of the title.")] = None,
+    rating: Annotated[str | None, typer.Option(help="Column of the rating, where there is one.")] = None,
+    time: Annotated[str | None, typer.Option(help="Column of the time, where there is one.")] = None,
+    skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows instead of refusing the file.")] = False,
+    no_download: Annotated[bool, typer.Option("--no-download", help="Only look in ABP_DATA_HOME.")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of `synthetic`.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Bring interactions and titles into the store; a second ingest changes nothing.
+
+    Example: abp ingest ml-1m
+    """
+    from ab_platform.datasets import ColumnNames, IngestProgress
+    from ab_platform.datasets import ingest as ingest_source
+
+    columns = ColumnNames(user=user, title=title, rating=rating, at=time)
+    with bar(f"ingest {source}", unit="bytes") as advance:
+
+        def report(progress: IngestProgress) -> None:
+            advance(progress.done, progress.total, stage=progress.stage)
+
+        done = ingest_source(
+            store(),
+            source,
+            data_home=settings().data_home,
+            at=now(),
+            name=name,
+            columns=columns,
+            skip_bad=skip_bad,
+            allow_download=not no_download,
+            seed=seed,
+            progress=report,
+        )
+    if as_json:
+        return print_json(done)
+    if not done.changed:
+        say(f"{done.dataset.dataset} is ingested already; nothing changed")
+    kept = done.dataset
+    return print_table(
+        None,
+        ["data set", "interactions", "users", "titles", "bad rows", "repeated"],
+        [[kept.dataset, kept.interactions, kept.users, kept.titles, kept.bad_rows, kept.repeated_rows]],
+    )

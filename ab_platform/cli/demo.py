@@ -1,0 +1,92 @@
+"""`abp demo`: the whole experiment, from data to Table 2, in one command."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ab_platform.cli.console import AsJson, bar, now, out, print_json, say, settings, store
+from ab_platform.cli.experiments import launch_with_bars
+from ab_platform.cli.results import replay_with_bar
+from ab_platform.errors import DataError
+
+if TYPE_CHECKING:
+    from ab_platform.experiment import Experiment
+    from ab_platform.storage.store import Store
+
+EXAMPLE = "pia-vs-multivae.toml"
+STAND_IN = "synthetic"
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verb."""
+    app.command()(demo)
+
+
+def demo(
+    dataset: Annotated[
+        str | None, typer.Option(help="Data set; MovieLens 1M by default, synthetic where it cannot be had.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Run a real experiment end to end: ingest, train two arms, replay a week of visits, print Table 2.
+
+    A second run goes on where the first stopped, and changes nothing where it was done.
+
+    Example: abp demo --dataset synthetic
+    """
+    from ab_platform import analysis, reporting
+
+    opened = store(migrate=True)
+    experiment = example()
+    experiment = _on(experiment, _ingested(opened, dataset or experiment.data.dataset, stand_in=dataset is None))
+    launched = launch_with_bars(opened, experiment, "auto")
+    replay_with_bar(opened, launched.experiment.key, seed=0)
+    found = analysis.analyze(opened, launched.experiment.key)
+    if as_json:
+        return print_json(reporting.as_json(found))
+    out.print()
+    typer.echo(reporting.as_text(found))
+    return say(f"\nnext: abp dashboard | abp report {experiment.key} --format html -o report.html | abp status")
+
+
+def example() -> Experiment:
+    """Load the example experiment: beside the package in a checkout, inside it in an installed wheel."""
+    import ab_platform
+    from ab_platform.experiment_file import load
+
+    package = Path(ab_platform.__file__).parent
+    places = (package.parent / "experiments" / EXAMPLE, package / "experiments" / EXAMPLE)
+    return load(next((place for place in places if place.is_file()), places[-1]))
+
+
+def _on(experiment: Experiment, dataset: str) -> Experiment:
+    """Return the experiment on another data set, under a key of its own."""
+    if dataset == experiment.data.dataset:
+        return experiment
+    key = f"{experiment.key}-{dataset}"
+    return replace(experiment, key=key, salt=key, data=replace(experiment.data, dataset=dataset))
+
+
+def _ingested(opened: Store, dataset: str, *, stand_in: bool) -> str:
+    """Ingest the data set, or the stand-in where it cannot be had; return the name of what is there."""
+    from ab_platform.datasets import IngestProgress, ingest
+
+    if opened.dataset(dataset) is not None:
+        return dataset
+    try:
+        with bar(f"ingest {dataset}", unit="bytes") as advance:
+
+            def report(progress: IngestProgress) -> None:
+                advance(progress.done, progress.total, stage=progress.stage)
+
+            return ingest(opened, dataset, data_home=settings().data_home, at=now(), progress=report).dataset.dataset
+    except DataError as error:
+        if not stand_in:
+            raise
+        say(f"{dataset} cannot be had: {error}")
+        say("the demo goes on with synthetic data: users, titles and tastes are made up, and so is every figure below")
+        return _ingested(opened, STAND_IN, stand_in=False)

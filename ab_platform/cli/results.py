@@ -1,0 +1,116 @@
+"""`abp replay`, `analyze`, `report` and `dashboard`."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from ab_platform.cli.console import AsJson, bar, choice, now, print_json, say, store, workshop
+from ab_platform.cli.experiments import Key
+
+if TYPE_CHECKING:
+    from ab_platform.replay import Replayed
+    from ab_platform.storage.store import Store
+
+AsOf = Annotated[
+    datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last day that counts; the newest by default.")
+]
+Published = Annotated[bool, typer.Option("--published", help="Show the paper's own figures beside.")]
+
+FORMATS = ("text", "markdown", "html", "latex")
+
+
+def register(app: typer.Typer) -> None:
+    """Add the verbs."""
+    for verb in (replay, analyze, report, dashboard):
+        app.command()(verb)
+
+
+def replay(
+    key: Key,
+    seed: Annotated[int, typer.Option(help="Seed of every user's random stream.")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Replay the experiment's days with the data's real users; a second replay changes nothing.
+
+    A user likes what was held back from training; the viewer model turns slates into clicks and watches.
+
+    Example: abp replay pia-vs-multivae
+    """
+    done = replay_with_bar(store(), key, seed=seed)
+    if as_json:
+        return print_json(done)
+    return say(
+        f"{done.users:,} users replayed ({done.users_before:,} were before), {done.events_stored:,} new events; "
+        f"next: abp analyze {key}"
+    )
+
+
+def replay_with_bar(opened: Store, key: str, *, seed: int) -> Replayed:
+    """Replay, showing a bar."""
+    from ab_platform import launching
+    from ab_platform.replay import replay as replay_visits
+    from ab_platform.training import snapshot
+    from ab_platform.viewer import Viewer
+
+    launched = opened.experiment(key)
+    snap = snapshot(opened, launched.experiment.data)
+    server = launching.server(opened, workshop(), launched, snap)
+    with bar("replay visits") as advance:
+        return replay_visits(opened, server, snap.population(), viewer=Viewer(), seed=seed, at=now(), progress=advance)
+
+
+def analyze(key: Key, as_of: AsOf = None, published: Published = False, as_json: AsJson = False) -> None:
+    """Roll up new events, compute lifts and the sample ratio, store them, and print the table.
+
+    Example: abp analyze pia-vs-multivae
+    """
+    from ab_platform import analysis, reporting
+
+    found = analysis.analyze(store(), key, as_of=as_of.date() if as_of else None)
+    if as_json:
+        return print_json(reporting.as_json(found))
+    return typer.echo(reporting.as_text(found, published=published))
+
+
+def report(
+    key: Key,
+    as_of: AsOf = None,
+    form: Annotated[str, typer.Option("--format", help="text, markdown, html or latex.")] = "text",
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead.")] = None,
+    published: Published = False,
+    as_json: AsJson = False,
+) -> None:
+    """Print a stored analysis as text, Markdown, HTML or LaTeX.
+
+    Example: abp report pia-vs-multivae --format html -o report.html
+    """
+    from ab_platform import analysis, reporting
+
+    found = analysis.readout(store(), key, as_of=as_of.date() if as_of else None)
+    if as_json:
+        return print_json(reporting.as_json(found))
+    writers = dict(
+        zip(FORMATS, (reporting.as_text, reporting.as_markdown, reporting.as_html, reporting.as_latex), strict=True)
+    )
+    text = writers[choice(form, FORMATS, "--format")](found, published=published)
+    if output is None:
+        return typer.echo(text)
+    output.write_text(text, encoding="utf-8")
+    return say(f"wrote {output}")
+
+
+def dashboard(port: Annotated[int | None, typer.Option(help="Port; a free one by default.")] = None) -> None:
+    """Open the dashboard in a browser.
+
+    Example: abp dashboard --port 8501
+    """
+    import streamlit  # noqa: F401  # says which extra to install before a child process fails
+    from dashboards.launch import command
+
+    sys.exit(subprocess.call(command(port)))

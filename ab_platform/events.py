@@ -1,0 +1,117 @@
+"""What users saw and did: Impression, Click, Watch, and the exposure that an impression makes."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal, get_args
+from uuid import UUID
+
+from ab_platform.errors import EventError
+
+Surface = Literal["home_card", "movie_card"]
+SURFACES: tuple[Surface, ...] = get_args(Surface)
+
+EventKind = Literal["impression", "click", "watch"]
+
+LONGEST_WATCH_SECONDS = 24 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """What every event carries.
+
+    Attributes:
+        event_id: time-ordered id, from `event_id()`; a second event of the same id is the same event.
+        experiment: key of the experiment whose arm served the slate.
+        user_id: the user, as the client names it.
+        arm: the user's assigned arm; it does not change when popularity had to serve.
+        surface: where the slate was shown.
+        title_id: the title shown, clicked or watched.
+        at: when it happened, with a time zone.
+    """
+
+    event_id: UUID
+    experiment: str
+    user_id: str
+    arm: str
+    surface: Surface
+    title_id: str
+    at: datetime
+
+    def __post_init__(self) -> None:
+        """Check what every event must satisfy.
+
+        Raises:
+            EventError: for a time without a zone, an unknown surface, or an empty user or title.
+        """
+        if self.at.tzinfo is None:
+            raise EventError(f"event time {self.at.isoformat()} has no time zone; send it in UTC, with +00:00")
+        if self.surface not in SURFACES:
+            raise EventError(f"surface {self.surface!r} is unknown; it must be one of {', '.join(SURFACES)}")
+        if not self.user_id or not self.title_id:
+            raise EventError("an event needs a user_id and a title_id; one of them is empty")
+
+
+@dataclass(frozen=True, slots=True)
+class Impression(Event):
+    """One title shown at one position of one slate.
+
+    Attributes:
+        slate_id: id of the ordered list that was served, shared by its impressions.
+        position: place in the slate, from 0.
+        served_by: what made the slate: the arm's name, or `popularity` when the arm failed.
+    """
+
+    slate_id: UUID
+    position: int
+    served_by: str
+
+
+@dataclass(frozen=True, slots=True)
+class Click(Event):
+    """A click on a title that was shown."""
+
+    impression_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Watch(Event):
+    """A title played after it was shown; several watches of one impression add up."""
+
+    impression_id: UUID
+    watch_seconds: float
+
+    def __post_init__(self) -> None:
+        """Check the seconds too.
+
+        Raises:
+            EventError: for seconds that are not a number from 0 to a day.
+        """
+        Event.__post_init__(self)
+        if not (math.isfinite(self.watch_seconds) and 0.0 <= self.watch_seconds <= LONGEST_WATCH_SECONDS):
+            raise EventError(
+                f"watch_seconds is {self.watch_seconds}; it must be a number from 0 to {LONGEST_WATCH_SECONDS:.0f}"
+            )
+
+
+AnyEvent = Impression | Click | Watch
+
+
+def event_id(at: datetime, key: str) -> UUID:
+    """Make the time-ordered id of an event from its time and a key that is unique to it.
+
+    The layout is UUID version 7 (RFC 9562, section 5.7): 48 bits of milliseconds, then 74 bits, here of a hash of
+    the key instead of chance, so that a retry makes the same id. Time order keeps inserts at the end of the index.
+
+    Args:
+        at: when it happened, with a time zone.
+        key: unique to the event, such as `experiment/user/visit/position/kind`.
+    """
+    milliseconds = int(at.astimezone(UTC).timestamp() * 1000)
+    digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=10).digest())
+    high = digest >> 68
+    low = digest & ((1 << 62) - 1)
+    return UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)

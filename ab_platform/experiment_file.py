@@ -1,0 +1,118 @@
+"""Experiment files: TOML to Experiment and back, with the line of every error."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import tomli_w
+from pydantic import TypeAdapter, ValidationError
+
+from ab_platform.errors import ExperimentError, nearest
+from ab_platform.experiment import Arm, DataRule, Experiment, Location
+
+_HEADER = re.compile(r"\s*(\[{1,2})\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
+_KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
+
+
+def load(path: Path) -> Experiment:
+    """Read an experiment file.
+
+    Raises:
+        ExperimentError: with file and line, for what is not TOML, an unknown key, or a broken rule.
+    """
+    try:
+        return parse(path.read_text(encoding="utf-8"), source=str(path))
+    except (FileNotFoundError, IsADirectoryError) as error:
+        raise ExperimentError(f"{path} is not a file; give the path of an experiment file (TOML)") from error
+
+
+def parse(text: str, *, source: str = "experiment") -> Experiment:
+    """Turn the text of an experiment file into an Experiment.
+
+    Args:
+        text: TOML; its keys are the fields of Experiment, `[data]` those of DataRule, each `[[arms]]` those of Arm.
+        source: named in errors.
+
+    Raises:
+        ExperimentError: with source and line.
+    """
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ExperimentError(f"{source}: not valid TOML: {error}") from error
+    try:
+        return from_values(values)
+    except ExperimentError as error:
+        line = line_of(text, _placed(error.location, values))
+        raise ExperimentError(f"{source}:{line}: {error}", error.location) from error
+
+
+def from_values(values: Mapping[str, object]) -> Experiment:
+    """Build an Experiment from plain values, as TOML or the store gives them.
+
+    Raises:
+        ExperimentError: for a wrong type, an unknown key, or a broken rule.
+    """
+    try:
+        return TypeAdapter(Experiment).validate_python(dict(values))
+    except ValidationError as error:
+        raise _explain(error.errors()[0]) from error
+
+
+def _explain(problem: Any) -> ExperimentError:
+    """Turn the first problem pydantic found into one sentence, and keep where it was."""
+    location: Location = tuple(problem["loc"])
+    name = ".".join(str(part) for part in location)
+    match problem["type"]:
+        case "unexpected_keyword_argument":
+            message = f"key '{location[-1]}' is unknown; {nearest(str(location[-1]), _known_keys(location))}"
+        case "missing":
+            message = f"key '{name}' is missing; add it"
+        case _:
+            message = f"{name} is {problem['input']!r}; {problem['msg'].lower()}"
+    return ExperimentError(message, location)
+
+
+def _known_keys(location: Location) -> list[str]:
+    owner = {"arms": Arm, "data": DataRule}.get(str(location[0])) if len(location) > 1 else Experiment
+    return [field.name for field in fields(owner or Experiment)]
+
+
+def _placed(location: Location, values: Mapping[str, Any]) -> Location:
+    """Turn an arm's name in a location into the arm's place in the file."""
+    if len(location) > 1 and location[0] == "arms" and isinstance(location[1], str):
+        names = [arm.get("name") for arm in values["arms"]]
+        return ("arms", names.index(location[1]), *location[2:])
+    return location
+
+
+def line_of(text: str, location: Location) -> int:
+    """Return the line, from 1, of a key in a TOML text, or of the nearest table above it that stands there."""
+    names = [part for part in location if isinstance(part, str)]
+    wanted = next((part for part in location if isinstance(part, int)), 0)
+    table: list[str] = []
+    seen: dict[str, int] = {}
+    best, depth = 1, 0
+    for number, line in enumerate(text.splitlines(), start=1):
+        if header := _HEADER.match(line):
+            table = header.group(2).split(".")
+            if header.group(1) == "[[":
+                seen[header.group(2)] = seen.get(header.group(2), -1) + 1
+            here = table
+        elif key := _KEY.match(line):
+            here = [*table, *key.group(1).split(".")]
+        else:
+            continue
+        if seen.get(here[0], wanted) == wanted and here == names[: len(here)] and len(here) > depth:
+            best, depth = number, len(here)
+    return best
+
+
+def dump(experiment: Experiment) -> str:
+    """Write an Experiment as the text of an experiment file that `parse` turns back into it."""
+    return tomli_w.dumps({key: value for key, value in experiment.document().items() if value is not None})

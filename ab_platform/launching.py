@@ -1,0 +1,229 @@
+"""An experiment file -> a running experiment: plan what would happen, train what is not trained, freeze, start."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, time, timedelta
+
+from ab_platform.assignment import assign_all
+from ab_platform.errors import ExperimentError
+from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
+from ab_platform.lineage import Artifact, Launch, Recipe
+from ab_platform.metrics import column_index, metric
+from ab_platform.serving import Histories, Server
+from ab_platform.statistics.lift import estimate
+from ab_platform.statistics.power import detectable_lift
+from ab_platform.storage.store import Store
+from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, recipe, train, trained
+from models.popularity import Popularity
+from models.recommender import FitOptions
+
+ASSUMED_VARIATION = 1.0  # a metric's standard deviation over its mean, until past user-days tell
+
+
+@dataclass(frozen=True)
+class ArmPlan:
+    """What launching does for one arm.
+
+    Attributes:
+        arm: the arm.
+        recipe: what it is trained from.
+        artifact: what was trained before from the same recipe, or None where it has to be trained.
+        users: users of the data set who would get it.
+    """
+
+    arm: Arm
+    recipe: Recipe
+    artifact: Artifact | None
+    users: int
+
+
+@dataclass(frozen=True)
+class LaunchPlan:
+    """What launching would do.
+
+    Attributes:
+        experiment: the definition.
+        arms: in the order of the experiment.
+        population: users of the data set.
+        variation: coefficient of variation of the first primary row.
+        variation_from: where it was measured, or that it was assumed.
+        detectable: smallest true lift of each treatment found with the planned power, by arm name.
+    """
+
+    experiment: Experiment
+    arms: tuple[ArmPlan, ...]
+    population: int
+    variation: float
+    variation_from: str
+    detectable: dict[str, float]
+
+
+def compose(
+    store: Store,
+    *,
+    control: str,
+    treatment: str,
+    settings: Sequence[tuple[str, str, ConfigValue]],
+    dataset: str,
+    days: int,
+    key: str | None = None,
+    layer: str = "recommender",
+) -> Experiment:
+    """Write an experiment of two arms without a file, in the largest free slice of its layer.
+
+    Args:
+        store: knows which slices are free and which keys are taken.
+        control: recommender of the control.
+        treatment: recommender of the treatment.
+        settings: (arm, setting, value) that differ from the defaults.
+        dataset: what to train on.
+        days: planned length.
+        key: of the experiment; by default made from the arms, with a number where that is taken.
+        layer: where the users come from.
+
+    Raises:
+        ExperimentError: where the layer is full, or a setting names no arm.
+    """
+    names = (control, treatment) if control != treatment else (control, f"{treatment}_b")
+    unknown = [arm for arm, _, _ in settings if arm not in names]
+    if unknown:
+        raise ExperimentError(f"--set names arm '{unknown[0]}'; the arms are {names[0]} and {names[1]}")
+    slices = store.free_slices(layer)
+    if not slices:
+        raise ExperimentError(
+            f"layer '{layer}' has no free bucket; stop a running experiment with `abp stop`, or use another --layer"
+        )
+    arms = tuple(
+        Arm(
+            name=name,
+            recommender=recommender,
+            weight=0.5,
+            control=name == names[0],
+            config={setting: value for arm, setting, value in settings if arm == name},
+        )
+        for name, recommender in zip(names, (control, treatment), strict=True)
+    )
+    return Experiment(
+        key=key or _free_key(store, f"{names[1]}-vs-{names[0]}".replace("_", "-")),
+        data=DataRule(dataset),
+        arms=arms,
+        layer=layer,
+        layer_buckets=max(slices, key=lambda each: (each[1] - each[0], -each[0])),
+        days=days,
+    )
+
+
+def plan(store: Store, workshop: Workshop, experiment: Experiment, snap: Snapshot) -> LaunchPlan:
+    """Work out what launching would do, without doing it.
+
+    Raises:
+        ExperimentError: for a recommender or setting that is unknown.
+    """
+    low, high = experiment.layer_buckets
+    placed = assign_all(
+        list(snap.history.users),
+        layer_salt=experiment.layer,
+        layer_start=low,
+        layer_end=high,
+        experiment_salt=experiment.salt,
+        ranges=experiment.ranges(),
+    )
+    recipes = [recipe(snap, arm.recommender, arm.config, arm.seed) for arm in experiment.arms]
+    arms = tuple(
+        ArmPlan(arm, made, trained(store, workshop, made), int((placed == index).sum()))
+        for index, (arm, made) in enumerate(zip(experiment.arms, recipes, strict=True))
+    )
+    variation, source = _variation(store, experiment)
+    return LaunchPlan(experiment, arms, len(placed), variation, source, _detectable(experiment, arms, variation))
+
+
+def launch(
+    store: Store,
+    workshop: Workshop,
+    experiment: Experiment,
+    snap: Snapshot,
+    *,
+    at: datetime,
+    on_epoch: Callable[[Arm], OnEpoch] | None = None,
+) -> Launch:
+    """Train what is not trained, freeze salts, weights and artifacts, and start the experiment.
+
+    Launching the same definition again changes nothing and returns the launch that stands.
+
+    Args:
+        store: takes the launch.
+        workshop: trains.
+        experiment: the definition.
+        snap: what to train on.
+        at: now.
+        on_epoch: makes the callback of an arm's training.
+
+    Raises:
+        ExperimentError: where the key or the layer slice is taken.
+    """
+    artifacts = {
+        arm.name: train(store, workshop, snap, arm, at=at, on_epoch=on_epoch(arm) if on_epoch else None).artifact_id
+        for arm in experiment.arms
+    }
+    starts_at = datetime.combine(experiment.starts_on or at.astimezone(UTC).date(), time(), UTC)
+    made = Launch(
+        experiment=experiment,
+        artifacts=artifacts,
+        state="running",
+        traffic=experiment.traffic,
+        launched_at=at,
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(days=experiment.days),
+    )
+    store.launch(made)
+    return store.experiment(experiment.key)
+
+
+def server(store: Store, workshop: Workshop, launched: Launch, snap: Snapshot) -> Server:
+    """Load the frozen arms of a launched experiment into a server."""
+    fallback = Popularity()
+    fallback.fit(snap.train, None, FitOptions())
+    recommenders = {arm: load_arm(workshop, artifact_id) for arm, artifact_id in launched.artifacts.items()}
+    histories = Histories({user: list(titles) for user, titles in snap.population().histories.items()})
+    return Server(launched, recommenders, fallback=fallback, histories=histories, store=store)
+
+
+def _free_key(store: Store, wanted: str) -> str:
+    taken = {launched.experiment.key for launched in store.experiments()}
+    numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, len(taken) + 2))
+    return next(key for key in numbered if key not in taken)
+
+
+def _variation(store: Store, experiment: Experiment) -> tuple[float, str]:
+    """Return the coefficient of variation of the first primary row, from the newest experiment that measured it."""
+    surface, _, name = experiment.primary[0].partition(".")
+    for past in sorted(store.experiments(), key=lambda each: each.launched_at, reverse=True):
+        watermark = store.watermark(past.experiment.key)
+        if watermark is None or past.experiment.data.dataset != experiment.data.dataset:
+            continue
+        for each in store.moments(past.experiment.key, watermark.date()):
+            if (each.surface, each.arm) == (surface, past.experiment.control.name):
+                row = metric(name)
+                denominator = None if row.denominator is None else column_index(row.denominator)
+                found = estimate(each.moments, column_index(row.numerator), denominator)
+                if found.value and found.variance:
+                    return (found.variance * found.n) ** 0.5 / abs(found.value), f"measured in {past.experiment.key}"
+    return ASSUMED_VARIATION, "assumed: no past user-days"
+
+
+def _detectable(experiment: Experiment, arms: Sequence[ArmPlan], variation: float) -> dict[str, float]:
+    users = {each.arm.name: each.users for each in arms}
+    control = users[experiment.control.name]
+    return {
+        arm.name: detectable_lift(
+            users=control + users[arm.name],
+            weights=(control / (control + users[arm.name]), users[arm.name] / (control + users[arm.name])),
+            coefficient_of_variation=variation,
+            alpha=experiment.alpha,
+            power=experiment.power,
+        )
+        for arm in experiment.treatments
+        if control and users[arm.name]
+    }

@@ -1,0 +1,279 @@
+"""The tables, as SQLAlchemy Core. Natural keys, UTC, time-ordered event ids."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Dialect,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    Uuid,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """A moment in UTC: aware in Python on every engine, although SQLite keeps no zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Refuse a moment without a zone and store the rest in UTC.
+
+        Raises:
+            ValueError: for a naive datetime.
+        """
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError(f"{value.isoformat()} has no time zone; store moments in UTC")
+        return value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        """Give the moment back in UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+Document = JSON().with_variant(JSONB(), "postgresql")
+
+# What was ingested --------------------------------------------------------------------------------------------------
+
+datasets = Table(
+    "datasets",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("content_hash", String, nullable=False),
+    Column("source", String, nullable=False),
+    Column("interactions", Integer, nullable=False),
+    Column("users", Integer, nullable=False),
+    Column("titles", Integer, nullable=False),
+    Column("bad_rows", Integer, nullable=False),
+    Column("repeated_rows", Integer, nullable=False),
+    Column("ingested_at", UtcDateTime, nullable=False),
+)
+
+titles = Table(
+    "titles",
+    metadata,
+    Column("dataset", String, ForeignKey("datasets.dataset"), primary_key=True),
+    Column("title_id", String, primary_key=True),
+    Column("title", String, nullable=False),
+    Column("genres", Document, nullable=False),
+    Column("year", Integer),
+)
+
+interactions = Table(
+    "interactions",
+    metadata,
+    Column("dataset", String, ForeignKey("datasets.dataset"), primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("title_id", String, primary_key=True),
+    Column("rating", Float),
+    Column("at", UtcDateTime),
+    sqlite_with_rowid=False,
+)
+
+# What was trained and launched --------------------------------------------------------------------------------------
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("artifact_id", String, primary_key=True),
+    Column("recipe_hash", String, nullable=False, unique=True),
+    Column("recommender", String, nullable=False),
+    Column("config", Document, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("data_hash", String, nullable=False),
+    Column("code_version", String, nullable=False),
+    Column("scores", Document, nullable=False),
+    Column("trained_at", UtcDateTime, nullable=False),
+)
+
+trials = Table(
+    "trials",
+    metadata,
+    Column("trial_key", String, primary_key=True),
+    Column("recommender", String, nullable=False),
+    Column("config", Document, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("data_hash", String, nullable=False),
+    Column("code_version", String, nullable=False),
+    Column("validation_ndcg", Float, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=False),
+)
+
+experiments = Table(
+    "experiments",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("layer", String, nullable=False, index=True),
+    Column("layer_start", Integer, nullable=False),
+    Column("layer_end", Integer, nullable=False),
+    Column("definition", Document, nullable=False),
+    Column("state", String, nullable=False),
+    Column("traffic", Float, nullable=False),
+    Column("launched_at", UtcDateTime, nullable=False),
+    Column("starts_at", UtcDateTime, nullable=False),
+    Column("ends_at", UtcDateTime, nullable=False),
+    Column("stopped_at", UtcDateTime),
+)
+
+experiment_changes = Table(
+    "experiment_changes",
+    metadata,
+    Column("change_id", Integer, primary_key=True, autoincrement=True),
+    Column("experiment", String, ForeignKey("experiments.experiment"), nullable=False, index=True),
+    Column("at", UtcDateTime, nullable=False),
+    Column("action", String, nullable=False),
+    Column("before", Document),
+    Column("after", Document, nullable=False),
+    Column("reason", Text),
+)
+
+arms = Table(
+    "arms",
+    metadata,
+    Column("experiment", String, ForeignKey("experiments.experiment"), primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("place", Integer, nullable=False),
+    Column("is_control", Boolean(name="is_control"), nullable=False),
+    Column("weight", Float, nullable=False),
+    Column("artifact_id", String, ForeignKey("artifacts.artifact_id"), nullable=False),
+)
+
+# What users saw and did ---------------------------------------------------------------------------------------------
+
+exposures = Table(
+    "exposures",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("arm", String, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+)
+
+events = Table(
+    "events",
+    metadata,
+    Column("event_id", Uuid, primary_key=True),
+    Column("kind", String, nullable=False),
+    Column("experiment", String, nullable=False),
+    Column("user_id", String, nullable=False),
+    Column("arm", String, nullable=False),
+    Column("surface", String, nullable=False),
+    Column("title_id", String, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("slate_id", Uuid),
+    Column("position", Integer),
+    Column("served_by", String),
+    Column("impression_id", Uuid),
+    Column("watch_seconds", Float),
+    Index(None, "experiment", "user_id", "at"),
+)
+
+open_user_days = Table(
+    "open_user_days",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("day", Date, primary_key=True),
+    comment="Days of a user with events that are not rolled up yet; a late event opens its day again.",
+)
+
+# What was computed --------------------------------------------------------------------------------------------------
+
+user_days = Table(
+    "user_days",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("day", Date, primary_key=True),
+    Column("arm", String, nullable=False),
+    Column("impressions", Integer, nullable=False),
+    Column("clicks", Integer, nullable=False),
+    Column("watch_seconds", Float, nullable=False),
+)
+
+lifts = Table(
+    "lifts",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("metric", String, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("method", String, nullable=False),
+    Column("alpha", Float, nullable=False),
+    Column("watermark", UtcDateTime, nullable=False),
+    Column("users_control", Integer, nullable=False),
+    Column("users_treatment", Integer, nullable=False),
+    Column("numerator_control", Float, nullable=False),
+    Column("numerator_treatment", Float, nullable=False),
+    Column("denominator_control", Float, nullable=False),
+    Column("denominator_treatment", Float, nullable=False),
+    Column("control", Float),
+    Column("treatment", Float),
+    Column("lift", Float),
+    Column("low", Float),
+    Column("high", Float),
+    Column("p_value", Float),
+    Column("reason", Text),
+)
+
+sample_ratios = Table(
+    "sample_ratios",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("scope", String, primary_key=True, comment="a surface, or 'all' for users exposed on any"),
+    Column("watermark", UtcDateTime, nullable=False),
+    Column("arms", Document, nullable=False, comment="arm names, control first"),
+    Column("counts", Document, nullable=False),
+    Column("expected", Document, nullable=False),
+    Column("chi2", Float),
+    Column("p_value", Float),
+    Column("alarm", Boolean(name="alarm"), nullable=False),
+    Column("reason", Text),
+)
+
+potential_outcomes = Table(
+    "potential_outcomes",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("impressions", Integer, nullable=False),
+    Column("clicks", Integer, nullable=False),
+    Column("watch_seconds", Float, nullable=False),
+    comment="What a replayed user does under every arm, assigned or not: the truth that only a replay knows.",
+)

@@ -1,0 +1,234 @@
+"""Interactions -> fitted arm -> registered artifact; and the trials that choose an arm's settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from ab_platform.errors import DataError, ExperimentError
+from ab_platform.experiment import Arm, ConfigValue, DataRule
+from ab_platform.lineage import Artifact, Recipe, Trial
+from ab_platform.replay import Population
+from ab_platform.storage.store import Store
+from models.artifact import load, save
+from models.code_version import code_version
+from models.errors import ArtifactError, ModelError
+from models.interactions import Interactions, UserSplit
+from models.ranking import evaluate
+from models.recommender import Device, EpochReport, FitOptions, FitReport, Precision, Recommender
+from models.registry import checked_config, create
+
+VALIDATION_SHARE = 0.1
+SPLIT_SEED = 98765  # of the Multi-VAE recipe
+
+OnEpoch = Callable[[EpochReport], None]
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """Where and on what arms are trained.
+
+    Attributes:
+        artifacts: folder of trained arms.
+        checkpoints: folder of trainings under way.
+        device: `auto` takes CUDA where it is there.
+        precision: `auto` takes bfloat16 where the hardware has it.
+    """
+
+    artifacts: Path
+    checkpoints: Path
+    device: Device = "auto"
+    precision: Precision = "auto"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The interactions of a data rule, split by time.
+
+    Attributes:
+        dataset: its name.
+        history: what was liked before the hold-back, all users.
+        held_back: what each user liked last.
+        train: `history` of users with enough interactions to train on.
+        data_hash: content hash of `train`.
+    """
+
+    dataset: str
+    history: Interactions
+    held_back: Interactions
+    train: Interactions
+    data_hash: str
+
+    def population(self) -> Population:
+        """Return the users of a replay: their histories, and what they would still like to watch."""
+        return Population(histories=_titles_by_user(self.history), likes=_titles_by_user(self.held_back))
+
+    def split(self) -> UserSplit:
+        """Hold out a tenth of the users, who choose the best epoch and settings."""
+        users = len(self.train.users)
+        if users < 10:
+            raise DataError(
+                f"{self.dataset} leaves {users} users to train on; at least 10 are required; "
+                "ingest more, or lower least_interactions"
+            )
+        return self.train.split_users(validation_users=round(users * VALIDATION_SHARE), test_users=0, seed=SPLIT_SEED)
+
+
+def snapshot(store: Store, rule: DataRule) -> Snapshot:
+    """Read the interactions that a data rule selects.
+
+    Raises:
+        DataError: where the data set is not there, or nothing of it is liked.
+    """
+    if store.dataset(rule.dataset) is None:
+        known = ", ".join(each.dataset for each in store.datasets()) or "none"
+        raise DataError(f"data set '{rule.dataset}' is not ingested (there: {known}); run `abp ingest {rule.dataset}`")
+    columns = store.interactions(rule.dataset, least_rating=rule.least_rating)
+    if not len(columns.user_codes):
+        raise DataError(
+            f"{rule.dataset} has no interaction rated {rule.least_rating} or more; lower least_rating in the experiment"
+        )
+    liked = Interactions.from_codes(
+        columns.user_codes, columns.title_codes, columns.at, users=columns.users, items=columns.titles
+    )
+    history, held_back = liked.hold_back(rule.hold_back)
+    train = history.at_least(rule.least_interactions)
+    return Snapshot(rule.dataset, history, held_back, train, train.content_hash())
+
+
+def recipe(snap: Snapshot, recommender: str, config: Mapping[str, ConfigValue], seed: int) -> Recipe:
+    """Write down all that a training depends on.
+
+    Raises:
+        ExperimentError: for an unknown recommender or setting, or a value out of range.
+    """
+    try:
+        full = checked_config(recommender, config).as_mapping()
+    except ModelError as error:
+        raise ExperimentError(str(error)) from error
+    return Recipe(recommender, full, seed, snap.dataset, snap.data_hash, code_version())
+
+
+def trained(store: Store, workshop: Workshop, made: Recipe) -> Artifact | None:
+    """Return the artifact of a recipe where it was trained before and still loads."""
+    artifact = store.artifact_of(made.recipe_hash)
+    if artifact is None or not (workshop.artifacts / artifact.artifact_id).is_dir():
+        return None
+    return artifact
+
+
+def train(
+    store: Store, workshop: Workshop, snap: Snapshot, arm: Arm, *, at: datetime, on_epoch: OnEpoch | None = None
+) -> Artifact:
+    """Train an arm, unless the same recipe was trained before; resume where a training was cut short.
+
+    Args:
+        store: registers the artifact.
+        workshop: where artifacts and checkpoints lie.
+        snap: what to learn from.
+        arm: recommender, settings and seed.
+        at: now.
+        on_epoch: called after each epoch.
+    """
+    made = recipe(snap, arm.recommender, arm.config, arm.seed)
+    if (earlier := trained(store, workshop, made)) is not None:
+        return earlier
+    split = snap.split()
+    fitted, report = _fit(workshop, made, split, on_epoch)
+    scores = {f"validation_{name}": value for name, value in evaluate(fitted, split.validation).means().items()}
+    artifact_id = save(
+        workshop.artifacts, fitted, seed=made.seed, data_hash=made.data_hash, scores=scores, trained=report
+    )
+    artifact = Artifact(artifact_id, made, scores, at)
+    store.register(artifact)
+    (workshop.checkpoints / made.recipe_hash).unlink(missing_ok=True)
+    return artifact
+
+
+def load_arm(workshop: Workshop, artifact_id: str) -> Recommender:
+    """Load a trained arm; no code from the artifact runs, and a changed byte is refused.
+
+    Raises:
+        DataError: where the artifact is missing or damaged.
+    """
+    try:
+        recommender, _ = load(workshop.artifacts, artifact_id)
+    except ArtifactError as error:
+        raise DataError(str(error)) from error
+    return recommender
+
+
+def grid(options: Mapping[str, Sequence[ConfigValue]]) -> list[dict[str, ConfigValue]]:
+    """Return every combination of the values of some settings."""
+    return [dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())]
+
+
+def tune(
+    store: Store,
+    workshop: Workshop,
+    snap: Snapshot,
+    arm: Arm,
+    settings: Sequence[Mapping[str, ConfigValue]],
+    *,
+    at: Callable[[], datetime],
+    on_epoch: OnEpoch | None = None,
+) -> Iterator[Trial]:
+    """Try settings of an arm on the validation users, one after the other; those tried before are not tried again.
+
+    Args:
+        store: keeps the trials.
+        workshop: where checkpoints lie, so that a trial that was cut short goes on.
+        snap: what to learn from.
+        arm: recommender, seed, and the settings that stay.
+        settings: what to try.
+        at: tells the time.
+        on_epoch: called after each epoch.
+
+    Yields:
+        The trials, in the order of `settings`.
+    """
+    split = snap.split()
+    for changed in settings:
+        made = recipe(snap, arm.recommender, {**arm.config, **changed}, arm.seed)
+        known = {trial.recipe.recipe_hash: trial for trial in _trials(store, made)}
+        if made.recipe_hash not in known:
+            fitted, _ = _fit(workshop, made, split, on_epoch)
+            ndcg = evaluate(fitted, split.validation).mean_ndcg_100
+            known[made.recipe_hash] = Trial(made, ndcg, at())
+            store.record_trial(known[made.recipe_hash])
+            (workshop.checkpoints / made.recipe_hash).unlink(missing_ok=True)
+        yield known[made.recipe_hash]
+
+
+def _trials(store: Store, made: Recipe) -> Sequence[Trial]:
+    return store.trials(made.recommender, data_hash=made.data_hash, code_version=made.code_version)
+
+
+def _fit(workshop: Workshop, made: Recipe, split: UserSplit, on_epoch: OnEpoch | None) -> tuple[Recommender, FitReport]:
+    workshop.checkpoints.mkdir(parents=True, exist_ok=True)
+    recommender = create(made.recommender, made.config)
+    options = FitOptions(
+        seed=made.seed,
+        device=workshop.device,
+        precision=workshop.precision,
+        checkpoint=workshop.checkpoints / made.recipe_hash,
+        on_epoch=on_epoch,
+    )
+    try:
+        return recommender, recommender.fit(split.train, split.validation, options)
+    except ModelError as error:
+        raise DataError(str(error)) from error
+
+
+def _titles_by_user(interactions: Interactions) -> dict[str, list[str]]:
+    """Return each user's titles, oldest first; ties by title."""
+    matrix, items = interactions.matrix, interactions.items
+    titles: dict[str, list[str]] = {}
+    for row, user in enumerate(interactions.users):
+        start, end = matrix.indptr[row : row + 2]
+        order = interactions.times[start:end].argsort(kind="stable")
+        titles[user] = [items[index] for index in matrix.indices[start:end][order].tolist()]
+    return titles
