@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime
 
 import numpy as np
@@ -21,7 +21,8 @@ from ab_platform.storage.store import Exposed, OutcomeColumns, Store
 
 NOBODY = Moments.empty(len(COLUMNS))
 
-ArmMoments = dict[tuple[Surface, str], Moments]
+ArmMoments = Mapping[tuple[Surface, str], Moments]
+"""The moments of the users exposed on a surface, by surface and arm."""
 
 
 def analyze(store: Store, key: str, *, as_of: date | None = None) -> Readout:
@@ -88,7 +89,7 @@ def truths(experiment: Experiment, outcomes: Sequence[OutcomeColumns]) -> tuple[
         return ()
     moments: ArmMoments = {(each.surface, each.arm): exposed_moments(each) for each in outcomes}
     return tuple(
-        _truth(surface, metric, arm, _estimates(moments, surface, metric, experiment.control, arm))
+        _truth(surface, metric, arm, estimates(moments, surface, metric, experiment.control, arm))
         for surface, metric in rows(experiment.surfaces)
         for arm in experiment.treatments
     )
@@ -108,6 +109,16 @@ def exposed_moments(outcomes: OutcomeColumns, among: NDArray[np.bool_] | None = 
     return Moments.of(np.column_stack(columns).astype(float)[exposed])
 
 
+def estimates(
+    moments: ArmMoments, surface: Surface, metric: Metric, control: Arm, treatment: Arm
+) -> tuple[Estimate, Estimate]:
+    """Return a metric's estimates on one surface, control first."""
+    numerator = column_index(metric.numerator)
+    denominator = None if metric.denominator is None else column_index(metric.denominator)
+    of_control, of_treatment = (moments.get((surface, arm.name), NOBODY) for arm in (control, treatment))
+    return estimate(of_control, numerator, denominator), estimate(of_treatment, numerator, denominator)
+
+
 def _lift_rows(experiment: Experiment, moments: ArmMoments, as_of: date, watermark: datetime) -> list[LiftRow]:
     return [
         _lift_row(experiment, moments, arm, surface, metric, as_of, watermark)
@@ -125,7 +136,7 @@ def _lift_row(
     as_of: date,
     watermark: datetime,
 ) -> LiftRow:
-    control, treatment = _estimates(moments, surface, metric, experiment.control, arm)
+    control, treatment = estimates(moments, surface, metric, experiment.control, arm)
     found = lift(control, treatment, alpha=experiment.alpha)
     of_control = moments.get((surface, experiment.control.name), NOBODY)
     of_treatment = moments.get((surface, arm.name), NOBODY)
@@ -154,15 +165,6 @@ def _lift_row(
     )
 
 
-def _estimates(
-    moments: ArmMoments, surface: Surface, metric: Metric, control: Arm, treatment: Arm
-) -> tuple[Estimate, Estimate]:
-    numerator = column_index(metric.numerator)
-    denominator = None if metric.denominator is None else column_index(metric.denominator)
-    of_control, of_treatment = (moments.get((surface, arm.name), NOBODY) for arm in (control, treatment))
-    return estimate(of_control, numerator, denominator), estimate(of_treatment, numerator, denominator)
-
-
 def _total(moments: Moments, column: str | None) -> float:
     """Return the total of a column, or the number of users where there is no column."""
     if column is None or not moments.n:
@@ -172,9 +174,9 @@ def _total(moments: Moments, column: str | None) -> float:
 
 def _truth(surface: Surface, metric: Metric, arm: Arm, estimates: tuple[Estimate, Estimate]) -> Truth:
     control, treatment = (each.value for each in estimates)
-    known = control is not None and treatment is not None and control > 0
-    true_lift = treatment / control - 1.0 if known else None
-    return Truth(surface, metric.name, arm.name, control, treatment, true_lift)
+    if control is None or treatment is None or control == 0.0:
+        return Truth(surface, metric.name, arm.name, control, treatment, None)
+    return Truth(surface, metric.name, arm.name, control, treatment, treatment / control - 1.0)
 
 
 def _sample_ratio_rows(

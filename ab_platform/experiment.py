@@ -133,7 +133,7 @@ class Experiment:
         _require_key(("key",), self.key)
         _require_key(("layer",), self.layer)
         if not self.salt:
-            object.__setattr__(self, ("salt",), self.key)
+            object.__setattr__(self, "salt", self.key)
         low, high = self.layer_buckets
         _require(0 <= low < high <= BUCKETS, ("layer_buckets",), [low, high], f"0 <= start < end <= {BUCKETS}")
         _require(self.salt != self.layer, ("salt",), repr(self.salt), "other than the layer's, or arm follows gate")
@@ -168,7 +168,10 @@ class Experiment:
                     "written as surface.metric",
                     ("primary",),
                 )
-            metric(name)
+            try:
+                metric(name)
+            except ExperimentError as error:
+                raise ExperimentError(str(error), ("primary",)) from error
 
     @property
     def control(self) -> Arm:

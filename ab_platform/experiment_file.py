@@ -61,11 +61,12 @@ def from_values(values: Mapping[str, object]) -> Experiment:
     try:
         return TypeAdapter(Experiment).validate_python(dict(values))
     except ValidationError as error:
-        raise _explain(error.errors()[0]) from error
+        raise _explain(error) from error
 
 
-def _explain(problem: Any) -> ExperimentError:
-    """Turn the first problem pydantic found into one sentence, and keep where it was."""
+def _explain(error: ValidationError) -> ExperimentError:
+    """Turn the first problem pydantic found into one sentence; an unknown key often explains a missing one."""
+    problem = min(error.errors(), key=lambda each: each["type"] != "unexpected_keyword_argument")
     location: Location = tuple(problem["loc"])
     name = ".".join(str(part) for part in location)
     match problem["type"]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from ab_platform.assignment import assign_all
-from ab_platform.errors import ExperimentError
+from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
 from ab_platform.metrics import column_index, metric
@@ -163,6 +163,10 @@ def launch(
     Raises:
         ExperimentError: where the key or the layer slice is taken.
     """
+    standing = _standing(store, experiment)
+    if standing is not None:
+        _restore_artifacts(store, workshop, standing, snap, at=at, on_epoch=on_epoch)
+        return standing
     artifacts = {
         arm.name: train(store, workshop, snap, arm, at=at, on_epoch=on_epoch(arm) if on_epoch else None).artifact_id
         for arm in experiment.arms
@@ -188,6 +192,37 @@ def server(store: Store, workshop: Workshop, launched: Launch, snap: Snapshot) -
     recommenders = {arm: load_arm(workshop, artifact_id) for arm, artifact_id in launched.artifacts.items()}
     histories = Histories({user: list(titles) for user, titles in snap.population().histories.items()})
     return Server(launched, recommenders, fallback=fallback, histories=histories, store=store)
+
+
+def _standing(store: Store, experiment: Experiment) -> Launch | None:
+    """Return the launch of the very same definition, where there is one."""
+    return next((each for each in store.experiments() if each.experiment == experiment), None)
+
+
+def _restore_artifacts(
+    store: Store,
+    workshop: Workshop,
+    standing: Launch,
+    snap: Snapshot,
+    *,
+    at: datetime,
+    on_epoch: Callable[[Arm], OnEpoch] | None,
+) -> None:
+    """Train again the arms whose files are gone; a training is repeatable, so the frozen artifact comes back.
+
+    Raises:
+        DataError: where this version's training gives another artifact than the one that was frozen.
+    """
+    for arm in standing.experiment.arms:
+        frozen = standing.artifacts[arm.name]
+        if (workshop.artifacts / frozen).is_dir():
+            continue
+        made = train(store, workshop, snap, arm, at=at, on_epoch=on_epoch(arm) if on_epoch else None)
+        if made.artifact_id != frozen:
+            raise DataError(
+                f"artifact {frozen} of arm {arm.name} is gone from {workshop.artifacts}, and this version or machine "
+                f"trains {made.artifact_id} instead; put the folder back, or launch under a new key"
+            )
 
 
 def _free_key(store: Store, wanted: str) -> str:

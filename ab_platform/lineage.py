@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from ab_platform.experiment import ConfigValue, Experiment, State
+from ab_platform.experiment import Experiment, State
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Recipe:
     """
 
     recommender: str
-    config: Mapping[str, ConfigValue]
+    config: Mapping[str, object]
     seed: int
     dataset: str
     data_hash: str

@@ -204,7 +204,7 @@ def tune(
 
 
 def _trials(store: Store, made: Recipe) -> Sequence[Trial]:
-    return store.trials(made.recommender, data_hash=made.data_hash, code_version=made.code_version)
+    return store.trials(made.recommender, made.data_hash, made.code_version)
 
 
 def _fit(workshop: Workshop, made: Recipe, split: UserSplit, on_epoch: OnEpoch | None) -> tuple[Recommender, FitReport]:

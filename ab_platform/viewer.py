@@ -133,7 +133,8 @@ def _watch_seconds(liked: NDArray[np.bool_], spread: NDArray[np.float64], viewer
     mean = np.where(liked, viewer.watch_liked_seconds, viewer.watch_other_seconds)
     sigma = viewer.watch_spread
     seconds = mean * np.exp(sigma * spread - sigma**2 / 2)
-    return np.round(np.minimum(seconds, viewer.longest_watch_seconds), 3)
+    capped: NDArray[np.float64] = np.round(np.minimum(seconds, viewer.longest_watch_seconds), 3)
+    return capped
 
 
 def _after(moment: datetime, seconds: int) -> datetime:

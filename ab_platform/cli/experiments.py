@@ -106,8 +106,8 @@ def ramp(
 
     Example: abp ramp pia-vs-multivae 0.5 --reason "first day is clean"
     """
-    launched = store().ramp(key, traffic, at=now(), reason=reason)
-    say(f"{key}: traffic is {launched.traffic:.0%}")
+    changed = store().ramp(key, traffic, at=now(), reason=reason)
+    say(f"{key}: traffic is {traffic:.0%}{'' if changed else ', as before'}")
 
 
 def stop(key: Key, reason: Reason = None) -> None:
@@ -115,8 +115,8 @@ def stop(key: Key, reason: Reason = None) -> None:
 
     Example: abp stop pia-vs-multivae --reason "planned end"
     """
-    launched = store().stop(key, at=now(), reason=reason)
-    say(f"{key} is {launched.state} since {launched.stopped_at:%Y-%m-%d %H:%M} UTC")
+    stopped = store().stop(key, at=now(), reason=reason)
+    say(f"{key} is stopped{'' if stopped else ', as before'}; its buckets are free again")
 
 
 def assign(

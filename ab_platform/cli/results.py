@@ -111,6 +111,7 @@ def dashboard(port: Annotated[int | None, typer.Option(help="Port; a free one by
     Example: abp dashboard --port 8501
     """
     import streamlit  # noqa: F401  # says which extra to install before a child process fails
+
     from dashboards.launch import command
 
     sys.exit(subprocess.call(command(port)))

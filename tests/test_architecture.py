@@ -1,0 +1,87 @@
+"""The import edges of the design, as a table, checked by walking the tree."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+HEAVY = {"torch", "airflow", "streamlit", "fastapi", "sqlalchemy", "ibis", "pandas"}
+WEB = {"fastapi", "starlette", "uvicorn"}
+
+# folder or module -> what it must not import, whether at the top or inside a function
+FORBIDDEN: dict[str, set[str]] = {
+    "models": {"ab_platform", "dashboards", "sqlalchemy", "airflow", "streamlit", "pandas"},
+    "dashboards": {"torch", "airflow", "models", "sqlalchemy", "ab_platform.cli", "ab_platform.api"},
+    "ab_platform/cli": {"torch", "airflow", "sqlalchemy", "ab_platform.api"},
+    "ab_platform/experiment.py": HEAVY | {"models", "ab_platform.storage"},
+    "ab_platform/assignment.py": HEAVY | {"models", "ab_platform.storage"},
+    "ab_platform/events.py": HEAVY | {"models", "ab_platform.storage"},
+    "ab_platform/metrics.py": HEAVY | {"models", "ab_platform.storage"},
+    "ab_platform/results.py": HEAVY | {"models", "ab_platform.storage"},
+    "ab_platform/lineage.py": HEAVY | {"models", "ab_platform.storage"},
+    "ab_platform/statistics": HEAVY | {"models", "ab_platform.storage", "ab_platform.analysis"},
+    "ab_platform/reporting": HEAVY | {"models", "ab_platform.storage", "ab_platform.analysis"},
+    "ab_platform/storage": {"torch", "airflow", "streamlit", "models", "ab_platform.analysis", "ab_platform.serving"},
+    "ab_platform/analysis.py": HEAVY | {"models"},
+    "ab_platform/serving.py": HEAVY,
+    "ab_platform/replay.py": HEAVY,
+    "ab_platform/training.py": HEAVY,
+}
+
+# library -> the only folders that may import it
+OWNERS: dict[str, tuple[str, ...]] = {
+    "torch": ("models", "benchmarks"),
+    "streamlit": ("dashboards", "ab_platform/cli"),  # the command line asks only whether it is installed
+    "airflow": ("dags",),
+    "sqlalchemy": ("ab_platform/storage", "migrations"),
+    "ibis": ("ab_platform/storage",),
+    "fastapi": ("ab_platform/api",),
+}
+
+
+def sources(*folders: str) -> list[Path]:
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*.py")]
+    return sorted(path for path in found if "__pycache__" not in path.parts)
+
+
+def imports(path: Path) -> set[str]:
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+def breaches(path: Path, forbidden: set[str]) -> set[str]:
+    return {name for name in imports(path) for root in forbidden if name == root or name.startswith(f"{root}.")}
+
+
+@pytest.mark.parametrize("place", FORBIDDEN)
+def test_nothing_imports_what_lies_above_it_or_beside_it(place: str) -> None:
+    files = [ROOT / place] if place.endswith(".py") else sources(place)
+    assert files, f"{place} is in the table of edges but not in the tree"
+    assert {path.name: found for path in files if (found := breaches(path, FORBIDDEN[place]))} == {}
+
+
+@pytest.mark.parametrize("library", OWNERS)
+def test_a_library_is_imported_by_its_owner_only(library: str) -> None:
+    everything = sources("ab_platform", "models", "dashboards", "migrations", "benchmarks")
+    strangers = {
+        str(path.relative_to(ROOT))
+        for path in everything
+        if breaches(path, {library}) and not str(path.relative_to(ROOT)).startswith(OWNERS[library])
+    }
+    assert strangers == set()
+
+
+def test_only_the_edges_read_the_environment() -> None:
+    readers = {
+        str(path.relative_to(ROOT))
+        for path in sources("ab_platform", "models", "dashboards")
+        if "os.environ" in path.read_text(encoding="utf-8") or "os.getenv" in path.read_text(encoding="utf-8")
+    }
+    assert readers <= {"ab_platform/settings.py"}

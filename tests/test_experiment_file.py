@@ -1,0 +1,96 @@
+"""Experiment files: TOML to Experiment and back, with the line of every error."""
+
+from datetime import date
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ab_platform.errors import ExperimentError
+from ab_platform.experiment import Arm, DataRule, Experiment
+from ab_platform.experiment_file import dump, from_values, load, parse
+
+EXAMPLES = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))
+
+TEXT = """\
+key = "a-b"
+days = 7  # a week
+
+[data]
+dataset = "ml-1m"
+hold_back = 0.3
+
+[[arms]]
+name = "one"
+recommender = "multi_vae"
+weight = 0.5
+control = true
+
+[[arms]]
+name = "two"
+recommender = "pia"
+weight = 0.5
+
+[arms.config]
+alignment = 0.3
+"""
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
+def test_every_example_experiment_is_valid(path: Path) -> None:
+    assert load(path).key == path.stem
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("days = 7", "dayz = 7", "x.toml:2: key 'dayz' is unknown; did you mean 'days'?"),
+        ("hold_back", "holdback", "x.toml:6: key 'holdback' is unknown; did you mean 'hold_back'?"),
+        ("days = 7", "days = 0", "x.toml:2: days is 0; it must be 1 to 365"),
+        ("days = 7", 'days = "x"', "x.toml:2: days is 'x'; input should be a valid integer"),
+        ("hold_back = 0.3", "hold_back = 2", "x.toml:6: hold_back is 2.0"),
+        ('"two"', '"Two"', "x.toml:15: name is 'Two'"),
+        ('"pia"\nweight = 0.5', '"pia"\nweight = 5', "x.toml:17: weight is 5.0"),
+        ('"pia"\nweight = 0.5', '"pia"\nweight = 0.4', "arm weights sum to 0.9"),
+        ('recommender = "pia"\n', "", "x.toml:14: key 'arms.1.recommender' is missing; add it"),
+        ("days = 7", "days =", "x.toml: not valid TOML"),
+        ('dataset = "ml-1m"', 'datset = "ml-1m"', "x.toml:5: key 'datset' is unknown; did you mean 'dataset'?"),
+    ],
+)
+def test_an_error_says_file_line_and_what_to_do(old: str, new: str, words: str) -> None:
+    assert TEXT.count(old) == 1
+    with pytest.raises(ExperimentError) as raised:
+        parse(TEXT.replace(old, new), source="x.toml")
+    assert words in str(raised.value)
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(ExperimentError, match=r"nowhere\.toml is not a file; give the path of an experiment file"):
+        load(tmp_path / "nowhere.toml")
+
+
+names = st.from_regex(r"[a-z0-9][a-z0-9_-]{0,20}", fullmatch=True)
+values = st.booleans() | st.integers(-(10**6), 10**6) | st.floats(allow_nan=False, allow_infinity=False) | st.text()
+
+
+@given(
+    key=names,
+    hypothesis=st.text(st.characters(exclude_categories=["Cs", "Cc"])),
+    config=st.dictionaries(names, values, max_size=3),
+    share=st.integers(0, 10),
+    day=st.none() | st.dates(date(2000, 1, 1), date(2100, 1, 1)),
+)
+def test_what_is_dumped_is_read_back(
+    key: str, hypothesis: str, config: dict[str, bool | int | float | str], share: int, day: date | None
+) -> None:
+    arms = (Arm("one", "multi_vae", share / 10, control=True), Arm("two", "pia", 1 - share / 10, config=config))
+    made = Experiment(
+        key, DataRule("d"), arms, hypothesis=hypothesis, layer="layer!".strip("!"), starts_on=day, salt="s"
+    )
+    assert parse(dump(made)) == made
+
+
+def test_the_stores_document_is_read_back() -> None:
+    experiment = parse(TEXT)
+    assert from_values(experiment.document()) == experiment
