@@ -105,7 +105,7 @@ artifacts = Table(
     "artifacts",
     metadata,
     Column("artifact_id", String, primary_key=True),
-    Column("recipe_hash", String, nullable=False, unique=True),
+    Column("recipe_hash", String, nullable=False, index=True),
     Column("recommender", String, nullable=False),
     Column("config", Document, nullable=False),
     Column("seed", Integer, nullable=False),
@@ -123,6 +123,7 @@ trials = Table(
     Column("recommender", String, nullable=False),
     Column("config", Document, nullable=False),
     Column("seed", Integer, nullable=False),
+    Column("dataset", String, nullable=False),
     Column("data_hash", String, nullable=False),
     Column("code_version", String, nullable=False),
     Column("validation_ndcg", Float, nullable=False),
@@ -178,6 +179,7 @@ exposures = Table(
     Column("surface", String, primary_key=True),
     Column("arm", String, nullable=False),
     Column("at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
 )
 
 events = Table(
@@ -196,7 +198,7 @@ events = Table(
     Column("served_by", String),
     Column("impression_id", Uuid),
     Column("watch_seconds", Float),
-    Index(None, "experiment", "user_id", "at"),
+    Index(None, "experiment", "user_id"),
 )
 
 open_user_days = Table(
@@ -206,6 +208,7 @@ open_user_days = Table(
     Column("user_id", String, primary_key=True),
     Column("day", Date, primary_key=True),
     comment="Days of a user with events that are not rolled up yet; a late event opens its day again.",
+    sqlite_with_rowid=False,
 )
 
 # What was computed --------------------------------------------------------------------------------------------------
@@ -221,6 +224,8 @@ user_days = Table(
     Column("impressions", Integer, nullable=False),
     Column("clicks", Integer, nullable=False),
     Column("watch_seconds", Float, nullable=False),
+    Column("last_at", UtcDateTime, nullable=False, comment="time of the newest event that counts"),
+    sqlite_with_rowid=False,
 )
 
 lifts = Table(
@@ -275,5 +280,6 @@ potential_outcomes = Table(
     Column("impressions", Integer, nullable=False),
     Column("clicks", Integer, nullable=False),
     Column("watch_seconds", Float, nullable=False),
+    sqlite_with_rowid=False,
     comment="What a replayed user does under every arm, assigned or not: the truth that only a replay knows.",
 )

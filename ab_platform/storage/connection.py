@@ -1,0 +1,177 @@
+"""Open the database: SQLite in a file, or PostgreSQL; and say in one line what is wrong when it does not answer."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError
+
+from ab_platform.errors import StoreError
+
+BUSY_SECONDS = 60.0
+"""How long a SQLite writer waits for another before it gives up."""
+
+_PRAGMAS = (
+    "journal_mode = WAL",  # readers and the writer do not wait for each other
+    "synchronous = FULL",  # what was committed survives a power cut too, not only the end of the process
+    "foreign_keys = ON",
+    "temp_store = MEMORY",
+    "cache_size = -65536",  # KiB
+    "wal_autocheckpoint = 10000",  # pages; ten times the default writes a page that is hit often less often
+)
+
+
+def connect(url: str) -> Engine:
+    """Open the database at an address; nothing is sent to it yet.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
+
+    Raises:
+        StoreError: for an address that cannot be read or a driver that is not installed.
+    """
+    address = _address(url)
+    if address.get_backend_name() == "sqlite":
+        return _sqlite(address)
+    try:
+        engine = create_engine(address, pool_pre_ping=True)
+    except ImportError as error:
+        raise StoreError("PostgreSQL needs its driver; install it: pip install 'ab-platform[postgres]'") from error
+    event.listen(engine, "connect", _set_utc)
+    return engine
+
+
+@contextmanager
+def reading(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that only reads.
+
+    Raises:
+        StoreError: when the database is away or not migrated.
+    """
+    with _explained(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def writing(engine: Engine) -> Iterator[Connection]:
+    """Give a connection in a transaction that writes all or nothing.
+
+    SQLite takes its one write lock at once: a transaction that reads first and locks later would be refused when
+    another wrote in between.
+
+    Raises:
+        StoreError: when the database is away or not migrated, or another process writes for too long.
+    """
+    with _explained(engine), engine.connect() as connection, connection.execution_options(writes=True).begin():
+        yield connection
+
+
+def one_at_a_time(connection: Connection, task: str) -> None:
+    """Wait until no other transaction is at this task, and keep others waiting until this one ends.
+
+    A transaction that writes to SQLite has the whole file to itself anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        lock = int.from_bytes(hashlib.sha256(f"ab-platform/{task}".encode()).digest()[:8], signed=True)
+        connection.execute(select(func.pg_advisory_xact_lock(lock)))
+
+
+def shown(engine: Engine) -> str:
+    """Return the address without its password and options, for messages."""
+    return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
+def _address(url: str) -> URL:
+    try:
+        address = make_url(url)
+    except ArgumentError as error:
+        raise StoreError(f"the database address cannot be read; {_SHAPES}") from error
+    match address.get_backend_name():
+        case "sqlite" if address.database not in (None, "", ":memory:"):
+            return address.set(drivername="sqlite+pysqlite")
+        case "sqlite":
+            raise StoreError(f"a SQLite store needs a file, so that every process sees it; {_SHAPES}")
+        case "postgresql":
+            return address.set(drivername="postgresql+psycopg")
+        case other:
+            raise StoreError(f"'{other}' is not a database that the store runs on; {_SHAPES}")
+
+
+_SHAPES = "write it as sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME (ABP_DATABASE_URL)"
+
+
+def _sqlite(address: URL) -> Engine:
+    folder = Path(str(address.database)).absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"folder {folder} cannot be made: {error.strerror}; choose another file") from error
+    engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS})
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _set_pragmas(connection: Any, record: object) -> None:
+    # The driver would begin a transaction only before the first write; `_begin` does it before the first read.
+    connection.isolation_level = None
+    for pragma in _PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def _begin(connection: Connection) -> None:
+    writes = connection.get_execution_options().get("writes", False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _set_utc(connection: Any, record: object) -> None:
+    # A day is a UTC day on the server as well.
+    connection.execute("SET TIME ZONE 'UTC'")
+    connection.commit()
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Turn what a person can mend into a StoreError; let the rest, a bug, through."""
+    assert engine.dialect.loaded_dbapi is not None
+    try:
+        yield
+    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
+        message = _explanation(engine, error)
+        if message is None:
+            raise
+        raise StoreError(message) from error
+
+
+_KNOWN = (
+    ("no such table", "is not migrated; run `abp migrate`"),
+    ("undefined_table", "is not migrated; run `abp migrate`"),
+    ("database is locked", f"is being written to by another process for over {BUSY_SECONDS:.0f} s; wait, then repeat"),
+    ("file is not a database", "is a file of another kind; choose another file (ABP_DATABASE_URL)"),
+    ("unable to open database file", "cannot be opened; check that its folder may be written to"),
+    ("readonly database", "may not be written to; check the rights of the file and its folder"),
+    ("disk is full", "has no space left on its disk; free some, then repeat"),
+)
+
+
+def _explanation(engine: Engine, error: Exception) -> str | None:
+    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    told = f"{cause} {_postgres_name(cause)}"
+    for found, meaning in _KNOWN:
+        if found in told:
+            return f"the database {shown(engine)} {meaning}"
+    if type(cause).__name__ != "OperationalError":
+        return None
+    first_line = str(cause).strip().partition("\n")[0]
+    return f"the database {shown(engine)} does not answer: {first_line}; start it, or mend ABP_DATABASE_URL"
+
+
+def _postgres_name(cause: object) -> str:
+    """Return PostgreSQL's name of a missing table; the server may say it in any language."""
+    return "undefined_table" if getattr(cause, "sqlstate", None) == "42P01" else ""

@@ -1,0 +1,297 @@
+"""The store: every operational statement, each method one transaction that writes all or nothing.
+
+What a method does when it is repeated is nothing: rows are inserted once by their natural key, a launch or a stop that
+stands is left as it is. The statements themselves lie beside this module, by subject.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date, datetime
+
+from sqlalchemy import Engine
+
+from ab_platform.errors import StoreError
+from ab_platform.events import AnyEvent
+from ab_platform.lineage import Artifact, Change, Dataset, Launch, Title, Trial
+from ab_platform.results import LiftRow, Outcome, SampleRatioRow
+from ab_platform.storage import datasets, events, experiments, lineage, migrating, results, user_days
+from ab_platform.storage.connection import connect, reading, writing
+from ab_platform.storage.datasets import DatasetWriter, InteractionColumns
+from ab_platform.storage.events import OutcomeColumns, Recorded
+from ab_platform.storage.user_days import ArmMoments, Exposed, RolledUp
+
+__all__ = [
+    "ArmMoments",
+    "DatasetWriter",
+    "Exposed",
+    "InteractionColumns",
+    "OutcomeColumns",
+    "Recorded",
+    "RolledUp",
+    "Store",
+    "open_store",
+]
+
+OPEN_DAYS_AT_ONCE = 50_000
+"""Open user-days that one transaction of a roll-up takes, so that writers wait for it only shortly."""
+
+
+def open_store(url: str, *, migrate: bool) -> Store:
+    """Open the store at an address.
+
+    Args:
+        url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
+        migrate: bring the tables up to date first; else only check that they are.
+
+    Raises:
+        StoreError: when the database is away, or is not migrated and `migrate` is false.
+    """
+    engine = connect(url)
+    if migrate:
+        migrating.migrate(engine)
+    else:
+        migrating.check_migrated(engine)
+    return Store(engine)
+
+
+class Store:
+    """What the platform keeps, on one database.
+
+    Args:
+        engine: from `connection.connect`, migrated.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def close(self) -> None:
+        """Let go of the database's connections."""
+        self.engine.dispose()
+
+    # Data sets --------------------------------------------------------------------------------------------------------
+
+    def dataset(self, name: str) -> Dataset | None:
+        """Return a data set by its name."""
+        with reading(self.engine) as connection:
+            return datasets.find(connection, name)
+
+    def datasets(self) -> tuple[Dataset, ...]:
+        """List the data sets by name."""
+        with reading(self.engine) as connection:
+            return datasets.every(connection)
+
+    @contextmanager
+    def ingesting(self, name: str, content_hash: str, source: str, at: datetime) -> Iterator[DatasetWriter]:
+        """Write one data set in one transaction; without `finish`, or after an error or a kill, nothing of it stays.
+
+        Args:
+            name: of the data set.
+            content_hash: of its source.
+            source: where it comes from, for people.
+            at: now.
+
+        Raises:
+            StoreError: for a name that is there already, or a writer that was not finished.
+        """
+        with writing(self.engine) as connection:
+            writer = DatasetWriter(connection, Dataset(name, content_hash, source, 0, 0, 0, 0, 0, at))
+            yield writer
+            if writer.finished is None:
+                raise StoreError(f"the ingest of '{name}' ended without finish(); nothing was stored: ingest it again")
+
+    def interactions(self, dataset: str, *, least_rating: float) -> InteractionColumns:
+        """Return the interactions of a data set that are rated at least so, or not rated."""
+        with reading(self.engine) as connection:
+            return datasets.interactions_of(connection, dataset, least_rating)
+
+    def titles(self, dataset: str) -> dict[str, Title]:
+        """Return the titles of a data set by their id."""
+        with reading(self.engine) as connection:
+            return datasets.titles_of(connection, dataset)
+
+    # What was trained -------------------------------------------------------------------------------------------------
+
+    def artifact(self, artifact_id: str) -> Artifact:
+        """Return an artifact by its id.
+
+        Raises:
+            NotFoundError: with the nearest id.
+        """
+        with reading(self.engine) as connection:
+            return lineage.artifact(connection, artifact_id)
+
+    def artifact_of(self, recipe_hash: str) -> Artifact | None:
+        """Return the newest artifact that was made from a recipe."""
+        with reading(self.engine) as connection:
+            return lineage.artifact_of(connection, recipe_hash)
+
+    def artifacts(self) -> tuple[Artifact, ...]:
+        """List the artifacts, the oldest first."""
+        with reading(self.engine) as connection:
+            return lineage.every_artifact(connection)
+
+    def register(self, artifact: Artifact) -> None:
+        """Store an artifact; the one of its id stays as it is."""
+        with writing(self.engine) as connection:
+            lineage.register(connection, artifact)
+
+    def trials(self, recommender: str, data_hash: str, code_version: str) -> tuple[Trial, ...]:
+        """List the trials of one recommender on one data set under one version of the code, the oldest first."""
+        with reading(self.engine) as connection:
+            return lineage.trials_of(connection, recommender, data_hash, code_version)
+
+    def record_trial(self, trial: Trial) -> None:
+        """Store a trial; the one of the same recipe stays."""
+        with writing(self.engine) as connection:
+            lineage.record_trial(connection, trial)
+
+    # Experiments ------------------------------------------------------------------------------------------------------
+
+    def launch(self, launch: Launch, *, reason: str | None = None) -> bool:
+        """Write a launch; the very same again changes nothing.
+
+        Returns:
+            Whether it is new.
+
+        Raises:
+            ExperimentError: for a key that is taken, or buckets that a running experiment owns.
+            NotFoundError: for an artifact that is not registered.
+        """
+        with writing(self.engine) as connection:
+            return experiments.launch(connection, launch, reason)
+
+    def experiment(self, key: str) -> Launch:
+        """Return a launch by its key.
+
+        Raises:
+            NotFoundError: with the nearest key.
+        """
+        with reading(self.engine) as connection:
+            return experiments.get(connection, key)
+
+    def experiments(self) -> tuple[Launch, ...]:
+        """List the launches, the oldest first."""
+        with reading(self.engine) as connection:
+            return experiments.every(connection)
+
+    def free_slices(self, layer: str) -> tuple[tuple[int, int], ...]:
+        """List the bucket ranges of a layer that no running experiment owns, from the lowest."""
+        with reading(self.engine) as connection:
+            return experiments.free_slices(connection, layer)
+
+    def ramp(self, key: str, traffic: float, *, at: datetime, reason: str | None = None) -> bool:
+        """Change the share of owned users who are in; nobody changes arm.
+
+        Returns:
+            Whether it changed.
+
+        Raises:
+            ExperimentError: for a stopped experiment, or a traffic outside [0, 1].
+            NotFoundError: for an unknown key.
+        """
+        with writing(self.engine) as connection:
+            return experiments.ramp(connection, key, traffic, at, reason)
+
+    def stop(self, key: str, *, at: datetime, reason: str | None = None) -> bool:
+        """Stop an experiment: its buckets are free again, and events from then on do not count.
+
+        Returns:
+            Whether it was running.
+
+        Raises:
+            ExperimentError: for a moment before the launch.
+            NotFoundError: for an unknown key.
+        """
+        with writing(self.engine) as connection:
+            stopped = experiments.stop(connection, key, at, reason)
+            if stopped:
+                user_days.reopen(connection, key, at)
+            return stopped
+
+    def note(self, change: Change) -> None:
+        """Add a line to an experiment's change log."""
+        with writing(self.engine) as connection:
+            experiments.note(connection, change)
+
+    def changes(self, key: str) -> tuple[Change, ...]:
+        """List what changed in an experiment, the oldest first."""
+        with reading(self.engine) as connection:
+            return experiments.changes(connection, key)
+
+    # What users saw and did -------------------------------------------------------------------------------------------
+
+    def record(self, batch: Sequence[AnyEvent], outcomes: Sequence[Outcome] = ()) -> Recorded:
+        """Store events, and what replayed users do under every arm; what is there already stays.
+
+        Raises:
+            NotFoundError: for an experiment that is not launched, or an arm that it does not have.
+        """
+        with writing(self.engine) as connection:
+            events.write_outcomes(connection, outcomes)
+            return events.record(connection, batch)
+
+    def replayed_users(self, experiment: str) -> frozenset[str]:
+        """Return the users whose outcomes are known under every arm."""
+        with reading(self.engine) as connection:
+            return events.replayed_users(connection, experiment)
+
+    def outcomes(self, experiment: str) -> tuple[OutcomeColumns, ...]:
+        """Return the outcomes of a replay, a surface and arm each, aligned by user; nothing without a replay."""
+        with reading(self.engine) as connection:
+            return events.outcomes(connection, experiment)
+
+    def roll_up(self, experiment: str | None = None, *, batch: int = OPEN_DAYS_AT_ONCE) -> RolledUp:
+        """Count the user-days with new events anew, of one experiment or of all; without new events, nothing.
+
+        Args:
+            experiment: its key, or None for all.
+            batch: open days that one transaction takes.
+        """
+        counted, taken = 0, batch
+        while taken == batch:
+            with writing(self.engine) as connection:
+                done = user_days.roll_up(connection, experiment, batch)
+            counted, taken = counted + done.counted, done.taken
+        with reading(self.engine) as connection:
+            return RolledUp(counted, user_days.watermark(connection, experiment, None))
+
+    # What was computed ------------------------------------------------------------------------------------------------
+
+    def moments(self, experiment: str, as_of: date) -> tuple[ArmMoments, ...]:
+        """Return the moments of every arm on every surface over `metrics.COLUMNS`, days up to `as_of` inclusive."""
+        with reading(self.engine) as connection:
+            definition = experiments.get(connection, experiment).experiment
+            return user_days.moments(connection, definition, as_of)
+
+    def exposed(self, experiment: str, as_of: date) -> tuple[Exposed, ...]:
+        """Count the users exposed up to `as_of` inclusive: `all` first, then by surface, arms in order, nobody as 0."""
+        with reading(self.engine) as connection:
+            definition = experiments.get(connection, experiment).experiment
+            return user_days.exposed(connection, definition, as_of)
+
+    def watermark(self, experiment: str, as_of: date | None = None) -> datetime | None:
+        """Return the time of the newest event that is rolled up and counts, up to `as_of` where it is given."""
+        with reading(self.engine) as connection:
+            return user_days.watermark(connection, experiment, as_of)
+
+    def write_readout(self, lifts: Sequence[LiftRow], ratios: Sequence[SampleRatioRow]) -> None:
+        """Store results in place of those of the same experiment, day and row."""
+        with writing(self.engine) as connection:
+            results.write(connection, lifts, ratios)
+
+    def lifts(self, experiment: str, as_of: date | None = None) -> tuple[LiftRow, ...]:
+        """Return the lifts as of a day, the newest by default: by surface, metric and arm, as they stand there."""
+        with reading(self.engine) as connection:
+            return results.lifts_of(connection, experiment, as_of)
+
+    def sample_ratios(self, experiment: str, as_of: date) -> tuple[SampleRatioRow, ...]:
+        """Return the sample-ratio checks as of a day, `all` first, then by surface."""
+        with reading(self.engine) as connection:
+            return results.sample_ratios_of(connection, experiment, as_of)
+
+    def as_ofs(self, experiment: str) -> tuple[date, ...]:
+        """List the days that were analysed, the oldest first."""
+        with reading(self.engine) as connection:
+            return results.as_ofs(connection, experiment)
