@@ -1,0 +1,1 @@
+"""Recommenders: the arms of an experiment. This package never imports the platform."""
