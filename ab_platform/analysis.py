@@ -176,7 +176,7 @@ def _truth(surface: Surface, metric: Metric, arm: Arm, estimates: tuple[Estimate
     control, treatment = (each.value for each in estimates)
     if control is None or treatment is None or control == 0.0:
         return Truth(surface, metric.name, arm.name, control, treatment, None)
-    return Truth(surface, metric.name, arm.name, control, treatment, treatment / control - 1.0)
+    return Truth(surface, metric.name, arm.name, control, treatment, (treatment - control) / abs(control))
 
 
 def _sample_ratio_rows(

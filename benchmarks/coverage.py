@@ -95,8 +95,8 @@ def as_markdown(key: str, covered: Sequence[Covered], users: int) -> str:
     lines = [
         "# Coverage on real arms and users",
         "",
-        f"`python -m benchmarks.coverage {key}` after `make demo`: {users:,} users, {rounds:,} re-randomisations of who "
-        "gets which arm, 95 % Fieller intervals. A figure below "
+        f"`python -m benchmarks.coverage {key}` after `make demo`: {users:,} users, {rounds:,} re-randomisations of "
+        "who gets which arm, 95 % Fieller intervals. A figure below "
         f"{least:.1%} (99.9 % binomial bound) would be under-coverage. *Spread* is the width that intervals would need "
         "over this fixed population (2 × 1.96 standard deviations of the lift over the re-randomisations): intervals "
         "are wider because they speak of users like these, not of these users alone.",
@@ -107,8 +107,8 @@ def as_markdown(key: str, covered: Sequence[Covered], users: int) -> str:
     for each in covered:
         truth = each.truth
         lines.append(
-            f"| {SURFACE_LABELS[truth.surface]} | {metric(truth.metric).label} | {truth.lift:+.2%} | {each.share:.1%} | "
-            f"{each.share - 0.95:+.1%} | {each.mean_width:.2%} | {each.empirical_width:.2%} |"
+            f"| {SURFACE_LABELS[truth.surface]} | {metric(truth.metric).label} | {truth.lift:+.2%} "
+            f"| {each.share:.1%} | {each.share - 0.95:+.1%} | {each.mean_width:.2%} | {each.empirical_width:.2%} |"
         )
     verdict = "All rows hold" if min(each.share for each in covered) >= least else "A row is UNDER-COVERED"
     return "\n".join([*lines, "", f"{verdict} the bound of {least:.1%}.", ""])

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from time import monotonic
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -30,6 +31,8 @@ from ab_platform.settings import Settings, from_environment
 if TYPE_CHECKING:
     from ab_platform.storage.store import Store
     from ab_platform.training import Workshop
+
+SECONDS_BETWEEN_LINES = 10.0
 
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
@@ -111,13 +114,33 @@ def bar(description: str, *, unit: str = "") -> Iterator[Callable[..., None]]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}", style="dim"),
     )
-    with Progress(*columns, console=err, transient=False) as progress:
+    with Progress(*columns, console=err, transient=False, disable=not err.is_terminal) as progress:
         task = progress.add_task(description, total=None, note="")
+        log = _Log(description)
 
         def advance(done: int, total: int | None, note: str = "", stage: str | None = None) -> None:
             progress.update(task, completed=done, total=total, note=note, description=stage or description)
+            if not err.is_terminal:
+                log.tell(done, total, note, stage)
 
         yield advance
+
+
+class _Log:
+    """What stands in for a bar where there is no terminal: a line now and then, with the time left."""
+
+    def __init__(self, description: str) -> None:
+        self._description = description
+        self._started = self._told = monotonic()
+
+    def tell(self, done: int, total: int | None, note: str, stage: str | None) -> None:
+        """Print a line, unless the last one is fresh."""
+        moment = monotonic()
+        if moment - self._told < SECONDS_BETWEEN_LINES or not done or not total:
+            return
+        self._told = moment
+        left = (moment - self._started) / done * (total - done)
+        say(f"{self._description} {stage or ''} {done / total:4.0%}, about {left:.0f} s left {note}".replace("  ", " "))
 
 
 def _shown(cell: object) -> str:
