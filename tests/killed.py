@@ -17,7 +17,8 @@ from pathlib import Path
 from ab_platform import launching
 from ab_platform import replay as replay_module
 from ab_platform.analysis import analyze
-from ab_platform.datasets import IngestProgress, ingest
+from ab_platform.datasets.ingest import ingest
+from ab_platform.datasets.source import IngestProgress
 from ab_platform.experiment import Arm, DataRule, Experiment
 from ab_platform.storage.store import Store, open_store
 from ab_platform.training import Workshop, snapshot

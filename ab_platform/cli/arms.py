@@ -46,9 +46,9 @@ def train(
     from ab_platform.training import snapshot
     from ab_platform.training import train as train_arm
 
+    arm = Arm(recommender, recommender, 1.0, seed=seed, config=dict(map(parse_setting, settings or [])))
     opened = store()
     snap = snapshot(opened, DataRule(dataset, least_rating=least_rating, hold_back=hold_back))
-    arm = Arm(recommender, recommender, 1.0, seed=seed, config=dict(map(parse_setting, settings or [])))
     with training_bar(arm.name) as on_epoch:
         artifact = train_arm(opened, workshop(device), snap, arm, at=now(), on_epoch=on_epoch)
     if as_json:
@@ -75,10 +75,10 @@ def tune(
     from ab_platform.training import grid, snapshot
     from ab_platform.training import tune as tune_arm
 
-    opened = store()
-    snap = snapshot(opened, DataRule(dataset, least_rating=least_rating, hold_back=hold_back))
     arm = Arm(recommender, recommender, 1.0, seed=seed, config=dict(map(parse_setting, settings or [])))
     options = grid(dict(map(parse_values, tries)))
+    opened = store()
+    snap = snapshot(opened, DataRule(dataset, least_rating=least_rating, hold_back=hold_back))
     with training_bar(f"tune {recommender}, {len(options)} trials") as on_epoch:
         trials = list(tune_arm(opened, workshop(device), snap, arm, options, at=now, on_epoch=on_epoch))
     trials.sort(key=lambda trial: -trial.validation_ndcg)

@@ -82,7 +82,7 @@ def choice(value: str, allowed: Sequence[str], option: str) -> Any:
 
 def say(text: str) -> None:
     """Print a line for people on standard error, so that standard output stays clean for results."""
-    err.print(text)
+    err.print(text, soft_wrap=True)
 
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:

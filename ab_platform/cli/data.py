@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, say, settings, store
+from ab_platform.datasets.catalog import NAMES
 
 
 def register(app: typer.Typer) -> None:
@@ -27,16 +28,15 @@ def migrate() -> None:
 def ingest(
     source: Annotated[
         str,
-        typer.Argument(
-            help="A name (ml-1m, ml-20m, ml-25m, ml-32m, ml-latest, ml-latest-small, netflix, million-song, synthetic) "
-            "or the path of a zip, folder, CSV or Parquet file."
-        ),
+        typer.Argument(help=f"A name ({', '.join(NAMES)}) or the path of a zip, folder, CSV or Parquet file."),
     ],
     name: Annotated[str | None, typer.Option(help="Name to keep it under.")] = None,
     user: Annotated[str | None, typer.Option(help="Column of the user (CSV, Parquet).")] = None,
     title: Annotated[str | None, typer.Option(help="Column of the title.")] = None,
     rating: Annotated[str | None, typer.Option(help="Column of the rating, where there is one.")] = None,
     time: Annotated[str | None, typer.Option(help="Column of the time, where there is one.")] = None,
+    title_name: Annotated[str | None, typer.Option(help="Column of what the title is called.")] = None,
+    genres: Annotated[str | None, typer.Option(help="Column of the genres, `|` between them.")] = None,
     skip_bad: Annotated[bool, typer.Option("--skip-bad", help="Count bad rows instead of refusing the file.")] = False,
     no_download: Annotated[bool, typer.Option("--no-download", help="Only look in ABP_DATA_HOME.")] = False,
     seed: Annotated[int, typer.Option(help="Seed of `synthetic`.")] = 0,
@@ -46,10 +46,11 @@ def ingest(
 
     Example: abp ingest ml-1m
     """
-    from ab_platform.datasets import ColumnNames, IngestProgress
-    from ab_platform.datasets import ingest as ingest_source
+    from ab_platform.datasets.ingest import ingest as ingest_source
+    from ab_platform.datasets.naming import ColumnNames
+    from ab_platform.datasets.source import IngestProgress
 
-    columns = ColumnNames(user=user, title=title, rating=rating, at=time)
+    columns = ColumnNames(user=user, title=title, rating=rating, at=time, title_name=title_name, genres=genres)
     with bar(f"ingest {source}", unit="bytes") as advance:
 
         def report(progress: IngestProgress) -> None:

@@ -73,7 +73,8 @@ def _on(experiment: Experiment, dataset: str) -> Experiment:
 
 def _ingested(opened: Store, dataset: str, *, stand_in: bool) -> str:
     """Ingest the data set, or the stand-in where it cannot be had; return the name of what is there."""
-    from ab_platform.datasets import IngestProgress, ingest
+    from ab_platform.datasets.ingest import ingest
+    from ab_platform.datasets.source import IngestProgress
 
     if opened.dataset(dataset) is not None:
         return dataset

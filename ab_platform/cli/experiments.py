@@ -77,8 +77,13 @@ def launch(
         return print_json(planned) if as_json else say("dry run: nothing was trained or started")
     if file is None:
         say(f"wrote {_write(experiment)}")
+    before = {each.experiment.key for each in opened.experiments()}
     launched = launch_with_bars(opened, experiment, device)
-    return print_json(launched) if as_json else say(f"{experiment.key} runs until {launched.ends_at:%Y-%m-%d} UTC")
+    if as_json:
+        return print_json(launched)
+    if experiment.key in before:
+        return say(f"{experiment.key} stands as it was launched; it is {launched.state}")
+    return say(f"{experiment.key} runs until {launched.ends_at:%Y-%m-%d} UTC")
 
 
 def launch_with_bars(opened: Store, experiment: Experiment, device: str) -> Launch:

@@ -43,7 +43,7 @@ def _options(
 
 def main() -> None:
     """Run the command line; an error a person can act on is one line, and exit status 1."""
-    # Threads that wait by spinning starve the rest: beside one busy process an epoch took 8.4 s, waiting passively 2.0 s.
+    # Threads that spin while they wait starve the rest: on a busy machine an epoch took 8.4 s, and passively 2.0 s.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         app()

@@ -18,8 +18,8 @@ NAMES: Mapping[str, str] = {
     "ml-32m": "MovieLens 32M: 32,000,204 ratings of 200,948 users, 1995 to 2023",
     "ml-latest-small": "MovieLens latest-small: about 100,000 ratings; changes over time",
     "ml-latest": "MovieLens latest: all ratings that there are; changes over time",
-    "netflix": "Netflix Prize: 100,480,507 ratings of 480,189 users; from a folder, there is no download",
-    "million-song": "Million Song Dataset, Taste Profile: 48,373,586 users' songs; from a folder, there is no download",
+    "netflix": "Netflix Prize: 100,480,507 ratings of 480,189 users; from a folder",
+    "million-song": "Million Song Dataset, Taste Profile: 48,373,586 songs that 1,019,318 users played; from a folder",
     SYNTHETIC: "made up from a seed: 2,000 users with tastes, 800 titles; needs no file and no network",
 }
 """One line on each data set that `ingest` knows by name."""

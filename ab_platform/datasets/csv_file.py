@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +11,7 @@ import pyarrow as pa
 
 from ab_platform.datasets.delimited import Layout, numbered_rows, parsed, read, without_header
 from ab_platform.datasets.files import Block, Member, blocks, content_hash, decoded, first_line, members
-from ab_platform.datasets.naming import ColumnNames, Found, find_columns, title_of, titles_in
+from ab_platform.datasets.naming import ColumnNames, Found, find_columns, title_of, titles_in, with_columns
 from ab_platform.datasets.source import BadRows, Batch, Tick, Unit
 from ab_platform.datasets.values import RefusedError
 from ab_platform.errors import DataError
@@ -51,7 +50,7 @@ class CsvFile:
 
     def content_hash(self, tick: Tick) -> str:
         """Return the sha256 of the file and of the columns' names: another column is another data set."""
-        return hashlib.sha256(f"{content_hash((self.file,), tick)} {self.columns}".encode()).hexdigest()
+        return with_columns(content_hash((self.file,), tick), self.columns)
 
     def titles(self, bad: BadRows) -> Iterator[Title]:
         """Yield what the rows tell of titles beside their ids; `batches` is what meets bad rows."""
@@ -65,18 +64,18 @@ class CsvFile:
         return read(self.file, self.layout, bad)
 
     def _titles_in(self, rows: Block) -> Iterator[Title]:
-        title, name, genres = (
-            None if column is None else self.layout.columns.index(column)
-            for column in (self.columns.title, self.columns.title_name, self.columns.genres)
-        )
+        present = self.layout.columns
+        title = present.index(self.columns.title)
+        about = [
+            None if column is None else present.index(column)
+            for column in (self.columns.title_name, self.columns.genres)
+        ]
         try:
-            yield from titles_in(*parsed(rows.data, self.layout, (title, name, genres)))
+            yield from titles_in(*parsed(rows.data, self.layout, (title, *about)))
         except (RefusedError, pa.ArrowInvalid):
             for _, row in numbered_rows(rows, self.layout, self.file.name):
-                if len(row) == len(self.layout.columns) and title is not None and row[title]:
-                    yield title_of(
-                        row[title], *(None if place is None else _legible(row[place]) for place in (name, genres))
-                    )
+                if len(row) == len(present) and row[title]:
+                    yield title_of(row[title], *(None if place is None else _legible(row[place]) for place in about))
 
 
 def _legible(text: str) -> str:
@@ -93,11 +92,9 @@ def open_csv(path: Path, wanted: ColumnNames) -> CsvFile:
     (file,) = members(path)
     present, separator = _header(file)
     columns = find_columns(present, wanted, file=file.name)
-    user, title, rating, at = (
-        None if column is None else present.index(column)
-        for column in (columns.user, columns.title, columns.rating, columns.at)
-    )
-    layout = Layout(separator, present, user or 0, title, rating, at, quoted=True, header=True)
+    rating, at = (None if column is None else present.index(column) for column in (columns.rating, columns.at))
+    user, title = present.index(columns.user), present.index(columns.title)
+    layout = Layout(separator, present, user, title, rating, at, quoted=True, header=True)
     return CsvFile(path.stem, str(path), file, columns, layout)
 
 

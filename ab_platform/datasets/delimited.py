@@ -148,7 +148,7 @@ def _raw(fields: list[str], layout: Layout) -> RawRow:
     """
     if len(fields) != len(layout.columns):
         wanted = f"{len(layout.columns)} ({layout.separator.join(layout.columns)})"
-        raise ValueError(f"the row has {len(fields)} fields; it must have {wanted}")
+        raise ValueError(f"the number of fields is {len(fields)}; it must be {wanted}")
     user, title, rating, at = (
         None if place is None else fields[place] for place in (layout.user, layout.title, layout.rating, layout.at)
     )

@@ -17,7 +17,7 @@ BLOCK_BYTES = 4 << 20  # about 180,000 rows of MovieLens
 MOST_ROW_BYTES = 64 << 20
 LONGEST_LINE = 1 << 16
 
-_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError, NotImplementedError)
+_UNREADABLE = (OSError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 """Damaged, truncated, encrypted, or packed in a way that the standard library does not know."""
 
 
@@ -119,8 +119,8 @@ def first_line(member: Member) -> str:
 
 def _unreadable(place: str, error: BaseException) -> DataError:
     return DataError(
-        f"{place} cannot be read ({error}); it must be an undamaged file: delete it, fetch it again "
-        "and repeat the command"
+        f"{place} cannot be read ({error}); it must be a whole file that may be read: fetch it again "
+        "or make it readable, and repeat the command"
     )
 
 

@@ -18,7 +18,7 @@ from ab_platform.errors import DataError, nearest
 
 _LAYOUTS: tuple[Callable[..., Source | None], ...] = (movielens.find, netflix.find, million_song.find)
 _PARQUET = (".parquet", ".pq")
-_CSV = (".csv", ".tsv", ".txt", ".dat")
+_CSV = (".csv", ".tsv", ".txt")
 
 
 def locate(
@@ -88,4 +88,4 @@ def _at_path(path: Path, columns: ColumnNames) -> Source:
         raise DataError(f"{path} ends in '{ending}'; it must be a .csv, .tsv, .parquet or .zip file, or a folder")
     if columns != ColumnNames():
         raise DataError(f"{path} is no CSV or Parquet file, so its columns cannot be named; leave the names out")
-    return _recognised(path, path.name.removesuffix(path.suffix) if path.is_file() else path.resolve().name)
+    return _recognised(path, path.stem if path.is_file() else path.resolve().name)

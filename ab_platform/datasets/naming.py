@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from textwrap import shorten
@@ -123,6 +125,11 @@ def _listed(present: Sequence[str]) -> str:
     return shorten(", ".join(present), 200, placeholder=" ...")
 
 
+def with_columns(content_hash: str, columns: Found) -> str:
+    """Return the sha256 of a file's hash and of what was read from it: another column is another data set."""
+    return hashlib.sha256(json.dumps([content_hash, asdict(columns)]).encode()).hexdigest()
+
+
 def titles_in(title_ids: Any, names: Any | None, genres: Any | None) -> Iterator[Title]:
     """Yield the distinct titles of a block of rows, in the order of their first row.
 
@@ -132,7 +139,8 @@ def titles_in(title_ids: Any, names: Any | None, genres: Any | None) -> Iterator
         genres: their genres with `|` between them, likewise, or None.
     """
     nothing = pa.nulls(len(title_ids), pa.string())
-    rows = pa.table({"id": title_ids, "name": nothing if names is None else names, "genres": genres or nothing})
+    about = {"name": nothing if names is None else names, "genres": nothing if genres is None else genres}
+    rows = pa.table({"id": title_ids, **about})
     for row in rows.group_by(["id", "name", "genres"], use_threads=False).aggregate([]).to_pylist():
         if row["id"]:
             yield title_of(row["id"], row["name"], row["genres"])

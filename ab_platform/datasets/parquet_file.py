@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
@@ -15,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ab_platform.datasets.files import content_hash, members
-from ab_platform.datasets.naming import ColumnNames, Found, find_columns, titles_in
+from ab_platform.datasets.naming import ColumnNames, Found, find_columns, titles_in, with_columns
 from ab_platform.datasets.source import BadRows, Batch, Tick, Unit
 from ab_platform.datasets.values import Columns, RawRow, RefusedError, Row, batch_of, batch_of_rows, checked
 from ab_platform.errors import DataError
@@ -51,8 +50,7 @@ class ParquetFile:
         """Return the sha256 of the file and of the columns' names: another column is another data set."""
         (file,) = members(self.path)
         share = self.size / max(file.size, 1)
-        digest = content_hash((file,), lambda done: tick(int(done * share)))
-        return hashlib.sha256(f"{digest} {self.columns}".encode()).hexdigest()
+        return with_columns(content_hash((file,), lambda done: tick(int(done * share))), self.columns)
 
     def titles(self, bad: BadRows) -> Iterator[Title]:
         """Yield what the rows tell of titles beside their ids."""

@@ -84,8 +84,7 @@ class BadRows:
 class Source(Protocol):
     """Where interactions come from.
 
-    Both `titles` and `batches` may be read only once each per ingest, titles first; memory stays bounded by a batch
-    and by the number of titles.
+    Memory stays bounded by a batch and by the number of titles.
     """
 
     @property

@@ -28,7 +28,7 @@ def launch(connection: Connection, launched: Launch, reason: str | None) -> bool
         ExperimentError: for a key that is taken, or buckets that a running experiment owns.
         NotFoundError: for an artifact that is not registered.
     """
-    pass
+    one_at_a_time(connection, "launch")
     earlier = find(connection, launched.experiment.key)
     if earlier is not None:
         _require_same(earlier, launched)

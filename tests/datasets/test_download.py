@@ -12,10 +12,11 @@ from threading import Thread
 
 import pytest
 
-from ab_platform.datasets import ColumnNames, catalog
+from ab_platform.datasets import catalog
 from ab_platform.datasets import download as downloading
 from ab_platform.datasets.download import download
 from ab_platform.datasets.locate import locate
+from ab_platform.datasets.naming import ColumnNames
 from ab_platform.datasets.source import BadRows
 from ab_platform.errors import DataError
 from tests.datasets.layouts import ML_LATEST, zipped

@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from ab_platform.datasets import NAMES, ColumnNames, Ingested, IngestProgress, files, ingest
+from ab_platform.datasets import files
+from ab_platform.datasets.catalog import NAMES
+from ab_platform.datasets.ingest import Ingested, ingest
+from ab_platform.datasets.naming import ColumnNames
+from ab_platform.datasets.source import IngestProgress
 from ab_platform.errors import DataError
 from ab_platform.lineage import Title
 from ab_platform.storage.store import Store

@@ -51,7 +51,7 @@ def test_it_is_found_by_its_name(tmp_path: Path) -> None:
         (
             "train_triplets.txt",
             b"u\tSOBBMDR12A8C13253B\n",
-            r"train_triplets\.txt:4: the row has 2 fields; it must have 3",
+            r"train_triplets\.txt:4: the number of fields is 2; it must be 3",
         ),
         (
             "unique_tracks.txt",

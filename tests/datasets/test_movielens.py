@@ -70,8 +70,11 @@ def test_a_data_set_is_called_after_its_zip_or_folder(tmp_path: Path) -> None:
         (b"2::661::nan::978300761", r"ratings\.dat:4: rating is 'nan'; it must be a number"),
         (b"2::661::5::-5", r"ratings\.dat:4: timestamp is '-5'; it must be unix seconds"),
         (b"2::661::5::99999999999999", r"ratings\.dat:4: timestamp is '99999999999999'; it must be unix seconds"),
-        (b"2::661::5", r"ratings\.dat:4: the row has 3 fields; it must have 4 \(userId::movieId::rating::timestamp\)"),
-        (b"2::661::5::1::1", r"ratings\.dat:4: the row has 5 fields; it must have 4"),
+        (
+            b"2::661::5",
+            r"ratings\.dat:4: the number of fields is 3; it must be 4 \(userId::movieId::rating::",
+        ),
+        (b"2::661::5::1::1", r"ratings\.dat:4: the number of fields is 5; it must be 4"),
         (b"::661::5::978300761", r"ratings\.dat:4: userId is ''; it must be a text that is not empty"),
         (b"2::::5::978300761", r"ratings\.dat:4: movieId is ''; it must be a text that is not empty"),
         (b"\xff::661::5::978300761", r"ratings\.dat:4: userId is b'\\xff'; it must be text in UTF-8"),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ab_platform.datasets import ingest
+from ab_platform.datasets.ingest import ingest
 from ab_platform.lineage import Title
 from ab_platform.storage.store import Store
 

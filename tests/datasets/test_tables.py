@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ab_platform.datasets import ColumnNames, files
+from ab_platform.datasets import files
 from ab_platform.datasets.csv_file import open_csv
+from ab_platform.datasets.naming import ColumnNames
 from ab_platform.datasets.source import BadRows
 from ab_platform.errors import DataError
 from ab_platform.lineage import Title
@@ -107,7 +108,7 @@ def test_names_in_another_encoding_come_along(tmp_path: Path) -> None:
             r"likes\.csv:3: rating is 'x'; it must be a number; mend",
         ),
         ('user,item,note\nu,t,"a\nb"\nu,,c\n', USUAL, r"likes\.csv:4: item is ''; it must be a text that is not empty"),
-        ("user,item\nu,t\nu\n", USUAL, r"likes\.csv:3: the row has 1 fields; it must have 2 \(user,item\)"),
+        ("user,item\nu,t\nu\n", USUAL, r"likes\.csv:3: the number of fields is 1; it must be 2 \(user,item\)"),
         (
             "user,item,at\nu,t,soon\n",
             USUAL,
