@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -19,24 +19,29 @@ _HEADER = re.compile(r"\s*(\[{1,2})\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
 
 
-def load(path: Path) -> Experiment:
+def load(path: Path, *, check: Callable[[Experiment], None] | None = None) -> Experiment:
     """Read an experiment file.
+
+    Args:
+        path: of the file.
+        check: further rules, such as those of the recommenders; its errors get their line too.
 
     Raises:
         ExperimentError: with file and line, for what is not TOML, an unknown key, or a broken rule.
     """
     try:
-        return parse(path.read_text(encoding="utf-8"), source=str(path))
+        return parse(path.read_text(encoding="utf-8"), source=str(path), check=check)
     except (FileNotFoundError, IsADirectoryError) as error:
         raise ExperimentError(f"{path} is not a file; give the path of an experiment file (TOML)") from error
 
 
-def parse(text: str, *, source: str = "experiment") -> Experiment:
+def parse(text: str, *, source: str = "experiment", check: Callable[[Experiment], None] | None = None) -> Experiment:
     """Turn the text of an experiment file into an Experiment.
 
     Args:
         text: TOML; its keys are the fields of Experiment, `[data]` those of DataRule, each `[[arms]]` those of Arm.
         source: named in errors.
+        check: further rules, as in `load`.
 
     Raises:
         ExperimentError: with source and line.
@@ -46,7 +51,10 @@ def parse(text: str, *, source: str = "experiment") -> Experiment:
     except tomllib.TOMLDecodeError as error:
         raise ExperimentError(f"{source}: not valid TOML: {error}") from error
     try:
-        return from_values(values)
+        experiment = from_values(values)
+        if check is not None:
+            check(experiment)
+        return experiment
     except ExperimentError as error:
         line = line_of(text, _placed(error.location, values))
         raise ExperimentError(f"{source}:{line}: {error}", error.location) from error

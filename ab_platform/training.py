@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ab_platform.errors import DataError, ExperimentError
-from ab_platform.experiment import Arm, ConfigValue, DataRule
+from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment, Location
 from ab_platform.lineage import Artifact, Recipe, Trial
 from ab_platform.replay import Population
 from ab_platform.storage.store import Store
@@ -112,6 +112,25 @@ def recipe(snap: Snapshot, recommender: str, config: Mapping[str, ConfigValue], 
     return Recipe(recommender, full, seed, snap.dataset, snap.data_hash, code_version())
 
 
+def check_arms(experiment: Experiment) -> None:
+    """Check that every arm's recommender and each of its settings exist and are in range.
+
+    Raises:
+        ExperimentError: naming the arm, with the place in the experiment file.
+    """
+    for arm in experiment.arms:
+        _check_arm(arm, {}, ("arms", arm.name, "recommender"))
+        for name, value in arm.config.items():
+            _check_arm(arm, {name: value}, ("arms", arm.name, "config", name))
+
+
+def _check_arm(arm: Arm, config: Mapping[str, ConfigValue], location: Location) -> None:
+    try:
+        checked_config(arm.recommender, config)
+    except ModelError as error:
+        raise ExperimentError(f"arm {arm.name}: {error}", location) from error
+
+
 def trained(store: Store, workshop: Workshop, made: Recipe) -> Artifact | None:
     """Return the artifact of a recipe where it was trained before and still loads."""
     artifact = store.artifact_of(made.recipe_hash)
@@ -190,9 +209,9 @@ def tune(
     Yields:
         The trials, in the order of `settings`.
     """
+    recipes = [recipe(snap, arm.recommender, {**arm.config, **changed}, arm.seed) for changed in settings]
     split = snap.split()
-    for changed in settings:
-        made = recipe(snap, arm.recommender, {**arm.config, **changed}, arm.seed)
+    for made in recipes:
         known = {trial.recipe.recipe_hash: trial for trial in _trials(store, made)}
         if made.recipe_hash not in known:
             fitted, _ = _fit(workshop, made, split, on_epoch)

@@ -33,7 +33,7 @@ FORBIDDEN: dict[str, set[str]] = {
 # library -> the only folders that may import it
 OWNERS: dict[str, tuple[str, ...]] = {
     "torch": ("models", "benchmarks"),
-    "streamlit": ("dashboards", "ab_platform/cli"),  # the command line asks only whether it is installed
+    "streamlit": ("dashboards",),
     "airflow": ("dags",),
     "sqlalchemy": ("ab_platform/storage", "migrations"),
     "ibis": ("ab_platform/storage",),

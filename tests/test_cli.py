@@ -85,6 +85,18 @@ def test_an_experiment_from_nothing_to_a_report(abp: Run, tmp_path: Path) -> Non
     assert all(arm["artifact"] for arm in again["arms"])
 
 
+@pytest.mark.timeout(600)
+def test_the_demo_without_data_or_network_runs_on_synthetic_data_and_says_so_and_a_second_run_changes_nothing(
+    abp: Run,
+) -> None:
+    nowhere = {"https_proxy": "http://127.0.0.1:1", "HTTPS_PROXY": "http://127.0.0.1:1"}
+    first = abp("demo", **nowhere)
+    assert "ml-1m cannot be had" in first.stderr
+    assert "synthetic data" in first.stderr
+    assert "pia-vs-multivae-synthetic" in first.stdout
+    assert abp("demo", **nowhere).stdout == first.stdout
+
+
 def test_tuning_prints_the_trials_and_the_next_command(abp: Run) -> None:
     abp("ingest", "synthetic")
     small = ["--dataset", "synthetic", "--set", "epochs=2", "--set", "hidden=8"]

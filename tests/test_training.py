@@ -11,8 +11,9 @@ import pytest
 
 from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, DataRule
+from ab_platform.experiment_file import parse
 from ab_platform.storage.store import Store
-from ab_platform.training import Workshop, grid, load_arm, recipe, snapshot, train, trained, tune
+from ab_platform.training import Workshop, check_arms, grid, load_arm, recipe, snapshot, train, trained, tune
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = DataRule("small", least_rating=4.0, least_interactions=3, hold_back=0.3)
@@ -107,6 +108,22 @@ def test_the_recipe_tells_seeds_and_settings_apart_but_not_defaults(filled: Stor
 def test_an_unknown_setting_names_the_nearest(filled: Store) -> None:
     with pytest.raises(ExperimentError, match="alignment"):
         recipe(snapshot(filled, RULE), "pia", {"alignmnt": 0.1}, 0)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("alignment = 1.0", "alignmnt = 1.0", "arm pia: the setting 'alignmnt' is unknown; did you mean 'alignment'?"),
+        ("alignment = 1.0", "alignment = -1.0", "arm pia: alignment is -1.0; it must be at least 0"),
+        ('recommender = "pia"', 'recommender = "piaa"', "arm pia: the recommender 'piaa' is unknown"),
+    ],
+)
+def test_an_error_in_an_arms_settings_has_its_line_in_the_file(old: str, new: str, words: str) -> None:
+    text = (Path(__file__).parent.parent / "experiments" / "pia-vs-multivae.toml").read_text(encoding="utf-8")
+    line = next(number for number, each in enumerate(text.splitlines(), start=1) if each.startswith(old))
+    with pytest.raises(ExperimentError) as raised:
+        parse(text.replace(old, new), source="x.toml", check=check_arms)
+    assert str(raised.value).startswith(f"x.toml:{line}: {words}")
 
 
 def test_trials_done_before_are_not_done_again(filled: Store, workshop: Workshop) -> None:

@@ -115,11 +115,13 @@ def bar(description: str, *, unit: str = "") -> Iterator[Callable[..., None]]:
         TextColumn("{task.fields[note]}", style="dim"),
     )
     with Progress(*columns, console=err, transient=False, disable=not err.is_terminal) as progress:
-        task = progress.add_task(description, total=None, note="")
+        task = progress.add_task(description, total=None, note="", visible=False)
         log = _Log(description)
 
         def advance(done: int, total: int | None, note: str = "", stage: str | None = None) -> None:
-            progress.update(task, completed=done, total=total, note=note, description=stage or description)
+            progress.update(
+                task, completed=done, total=total, note=note, description=stage or description, visible=True
+            )
             if not err.is_terminal:
                 log.tell(done, total, note, stage)
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, say, settings, store
 from ab_platform.datasets.catalog import NAMES
+
+if TYPE_CHECKING:
+    from ab_platform.datasets.ingest import Ingested
+    from ab_platform.datasets.naming import ColumnNames
+    from ab_platform.storage.store import Store
 
 
 def register(app: typer.Typer) -> None:
@@ -46,28 +51,17 @@ def ingest(
 
     Example: abp ingest ml-1m
     """
-    from ab_platform.datasets.ingest import ingest as ingest_source
     from ab_platform.datasets.naming import ColumnNames
-    from ab_platform.datasets.source import IngestProgress
 
-    columns = ColumnNames(user=user, title=title, rating=rating, at=time, title_name=title_name, genres=genres)
-    with bar(f"ingest {source}", unit="bytes") as advance:
-
-        def report(progress: IngestProgress) -> None:
-            advance(progress.done, progress.total, stage=progress.stage)
-
-        done = ingest_source(
-            store(),
-            source,
-            data_home=settings().data_home,
-            at=now(),
-            name=name,
-            columns=columns,
-            skip_bad=skip_bad,
-            allow_download=not no_download,
-            seed=seed,
-            progress=report,
-        )
+    done = ingest_with_bar(
+        store(),
+        source,
+        name=name,
+        columns=ColumnNames(user=user, title=title, rating=rating, at=time, title_name=title_name, genres=genres),
+        skip_bad=skip_bad,
+        allow_download=not no_download,
+        seed=seed,
+    )
     if as_json:
         return print_json(done)
     if not done.changed:
@@ -78,3 +72,36 @@ def ingest(
         ["data set", "interactions", "users", "titles", "bad rows", "repeated"],
         [[kept.dataset, kept.interactions, kept.users, kept.titles, kept.bad_rows, kept.repeated_rows]],
     )
+
+
+def ingest_with_bar(
+    opened: Store,
+    source: str,
+    *,
+    name: str | None = None,
+    columns: ColumnNames | None = None,
+    skip_bad: bool = False,
+    allow_download: bool = True,
+    seed: int = 0,
+) -> Ingested:
+    """Ingest, showing a bar."""
+    from ab_platform.datasets.ingest import ingest
+    from ab_platform.datasets.source import IngestProgress
+
+    with bar(f"ingest {source}", unit="bytes") as advance:
+
+        def report(progress: IngestProgress) -> None:
+            advance(progress.done, progress.total, stage=f"{progress.stage} {source}")
+
+        return ingest(
+            opened,
+            source,
+            data_home=settings().data_home,
+            at=now(),
+            name=name,
+            columns=columns,
+            skip_bad=skip_bad,
+            allow_download=allow_download,
+            seed=seed,
+            progress=report,
+        )

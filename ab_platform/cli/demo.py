@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, bar, now, out, print_json, say, settings, store
+from ab_platform.cli.console import AsJson, out, print_json, say, store
+from ab_platform.cli.data import ingest_with_bar
 from ab_platform.cli.experiments import launch_with_bars
 from ab_platform.cli.results import replay_with_bar
 from ab_platform.errors import DataError
@@ -64,27 +65,19 @@ def example() -> Experiment:
 
 
 def _on(experiment: Experiment, dataset: str) -> Experiment:
-    """Return the experiment on another data set, under a key of its own."""
+    """Return the experiment on another data set: other users, so a key and a layer of their own."""
     if dataset == experiment.data.dataset:
         return experiment
-    key = f"{experiment.key}-{dataset}"
-    return replace(experiment, key=key, salt=key, data=replace(experiment.data, dataset=dataset))
+    key, layer = (f"{name}-{dataset}" for name in (experiment.key, experiment.layer))
+    return replace(experiment, key=key, salt=key, layer=layer, data=replace(experiment.data, dataset=dataset))
 
 
 def _ingested(opened: Store, dataset: str, *, stand_in: bool) -> str:
     """Ingest the data set, or the stand-in where it cannot be had; return the name of what is there."""
-    from ab_platform.datasets.ingest import ingest
-    from ab_platform.datasets.source import IngestProgress
-
     if opened.dataset(dataset) is not None:
         return dataset
     try:
-        with bar(f"ingest {dataset}", unit="bytes") as advance:
-
-            def report(progress: IngestProgress) -> None:
-                advance(progress.done, progress.total, stage=progress.stage)
-
-            return ingest(opened, dataset, data_home=settings().data_home, at=now(), progress=report).dataset.dataset
+        return ingest_with_bar(opened, dataset).dataset.dataset
     except DataError as error:
         if not stand_in:
             raise

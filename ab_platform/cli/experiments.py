@@ -196,11 +196,12 @@ def _definition(
     """Read the experiment file, or compose an experiment from the options."""
     from ab_platform.experiment_file import load
     from ab_platform.launching import compose
+    from ab_platform.training import check_arms
 
     if file is not None:
         if control or treatment or changed:
             raise ExperimentError("give a file, or --control and --treatment, not both")
-        return load(file)
+        return load(file, check=check_arms)
     if not (control and treatment):
         raise ExperimentError("nothing to launch; give an experiment file, or --control and --treatment")
     settings = [(*_arm_setting(name), value) for name, value in map(parse_setting, changed)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from datetime import datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -110,8 +111,8 @@ def dashboard(port: Annotated[int | None, typer.Option(help="Port; a free one by
 
     Example: abp dashboard --port 8501
     """
-    import streamlit  # noqa: F401  # says which extra to install before a child process fails
-
     from dashboards.launch import command
 
+    if find_spec("streamlit") is None:
+        raise ModuleNotFoundError("No module named 'streamlit'", name="streamlit")
     sys.exit(subprocess.call(command(port)))

@@ -115,9 +115,9 @@ def assert_same_moments(found: Sequence[ArmMoments], expected: Mapping[tuple[str
 def test_a_user_day_adds_up_what_the_user_saw_and_did(store: Store) -> None:
     started(store)
     store.record([impression("u", after(seconds=1), arm="pia"), impression("u", after(seconds=2), mark="2")])
-    store.record([click("u", after(seconds=3)), watch("u", after(seconds=4), 0.1), watch("u", after(seconds=5), 0.2)])
+    store.record([click("u", after(seconds=3)), watch("u", after(seconds=4), 1.001), watch("u", after(seconds=5), 0.2)])
     assert store.roll_up(KEY) == RolledUp(user_days=1, watermark=after(seconds=5))
-    assert stored(store) == {("u", "home_card", START.date()): Day("pia", 2, 1, 300, after(seconds=5))}
+    assert stored(store) == {("u", "home_card", START.date()): Day("pia", 2, 1, 1201, after(seconds=5))}
 
 
 def test_a_second_roll_up_does_nothing(store: Store) -> None:
