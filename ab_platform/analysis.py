@@ -74,7 +74,7 @@ def readout(store: Store, key: str, *, as_of: date | None = None) -> Readout:
         lifts=lifts,
         sample_ratios=store.sample_ratios(key, lifts[0].as_of),
         truths=truths(experiment, store.outcomes(key)),
-        labels={arm.name: _label(arm) for arm in (experiment.control, *experiment.treatments)},
+        labels=_labels(experiment),
     )
 
 
@@ -209,6 +209,11 @@ def _sample_ratio_row(
     )
 
 
-def _label(arm: Arm) -> str:
-    settings = ", ".join(f"{key} {value}" for key, value in arm.config.items())
-    return f"{arm.recommender} ({settings})" if settings else arm.recommender
+def _labels(experiment: Experiment) -> dict[str, str]:
+    """Say what each arm is, control first, by the settings that not all arms share."""
+    shared = set.intersection(*(set(arm.config.items()) for arm in experiment.arms))
+    labels = {}
+    for arm in (experiment.control, *experiment.treatments):
+        own = ", ".join(f"{name} {value}" for name, value in arm.config.items() if (name, value) not in shared)
+        labels[arm.name] = f"{arm.recommender} ({own})" if own else arm.recommender
+    return labels

@@ -242,7 +242,8 @@ def _published(row: LiftRow) -> Reference | None:
 def _split(row: SampleRatioRow) -> Split:
     word = split_verdict(row)
     found = ", ".join(f"{arm} {users:,}" for arm, users in zip(row.arms, row.counts, strict=True))
-    expected = ", ".join(f"{round(users, 1):,.12g}" for users in row.expected)
+    promised = [f"{round(users, 1):,.12g}" for users in row.expected]
+    expected = f"{promised[0]} each" if len(set(promised)) == 1 else ", ".join(promised)
     return Split(
         scope=SCOPE_LABELS[row.scope],
         verdict=word,
