@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_LINES = 10.0
 
+WRAPPED = {"before", "after", "why"}
+"""Columns of a table that may take several lines; the others are names and figures, which are not broken."""
+
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
@@ -86,11 +89,13 @@ def say(text: str) -> None:
 
 
 def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    """Print a table; numbers stand to the right."""
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+    """Print a table, its title above it; numbers stand to the right."""
+    if title is not None:
+        out.print(title, soft_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in WRAPPED)
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
     out.print(table)
@@ -155,6 +160,8 @@ def _shown(cell: object) -> str:
             return f"{cell:,}"
         case datetime():
             return cell.strftime("%Y-%m-%d %H:%M")
+        case date():
+            return cell.isoformat()
         case _:
             return str(cell)
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from ab_platform.lineage import Launch
     from ab_platform.storage.store import Store
 
-STATUS_COLUMNS = ("experiment", "state", "traffic", "layer", "buckets", "arms", "starts", "ends", "newest event")
+STATUS_COLUMNS = ("experiment", "state", "traffic", "starts", "ends", "newest event")
 
 Key = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Key of a launched experiment.")]
 
@@ -139,7 +139,7 @@ def assign(
     placement = place(launched, user)
     if as_json:
         return print_json(placement)
-    return out.print(explain(launched, placement))
+    return out.print(explain(launched, placement), soft_wrap=True)
 
 
 def status(
@@ -240,12 +240,11 @@ def _print_plan(planned: LaunchPlan) -> None:
     print_table(
         f"{experiment.key}: {experiment.days} days, layer '{experiment.layer}' buckets [{low}, {high}), "
         f"traffic {experiment.traffic:.0%}, {planned.population:,} users in {experiment.data.dataset}",
-        ["arm", "recommender", "settings", "weight", "users", "artifact"],
+        ["arm", "recommender", "weight", "users", "artifact"],
         [
             [
                 f"{each.arm.name}{' (control)' if each.arm.control else ''}",
                 each.arm.recommender,
-                " ".join(f"{name}={value}" for name, value in each.arm.config.items()) or "defaults",
                 each.arm.weight,
                 each.users,
                 each.artifact.artifact_id if each.artifact else "to be trained",
@@ -253,6 +252,9 @@ def _print_plan(planned: LaunchPlan) -> None:
             for each in planned.arms
         ],
     )
+    for each in planned.arms:
+        chosen = " ".join(f"{name}={value}" for name, value in each.arm.config.items()) or "the recommender's defaults"
+        out.print(f"{each.arm.name}: {chosen}", soft_wrap=True)
     for arm, lift in planned.detectable.items():
         say(
             f"{arm}: a lift of {lift:+.1%} in {experiment.primary[0]} is found with power {experiment.power:.0%} "
@@ -264,14 +266,15 @@ def _print_one(opened: Store, key: str, as_json: bool) -> None:
     launched, changes = opened.experiment(key), opened.changes(key)
     if as_json:
         return print_json({"launch": launched, "changes": changes})
+    low, high = launched.experiment.layer_buckets
     print_table(None, STATUS_COLUMNS, [_status_row(opened, launched)])
     print_table(
-        None,
+        f"\nlayer '{launched.experiment.layer}' buckets [{low}, {high}), salt '{launched.experiment.salt}'",
         ["arm", "recommender", "weight", "artifact"],
         [[arm.name, arm.recommender, arm.weight, launched.artifacts[arm.name]] for arm in launched.experiment.arms],
     )
     return print_table(
-        None,
+        "\nchange log",
         ["at", "change", "before", "after", "why"],
         [[each.at, each.action, _short(each.before), _short(each.after), each.reason or ""] for each in changes],
     )
@@ -279,16 +282,12 @@ def _print_one(opened: Store, key: str, as_json: bool) -> None:
 
 def _status_row(opened: Store, launched: Launch) -> list[object]:
     experiment = launched.experiment
-    low, high = experiment.layer_buckets
     return [
         experiment.key,
         launched.state,
         f"{launched.traffic:.0%}",
-        experiment.layer,
-        f"[{low}, {high})",
-        " / ".join(arm.name for arm in experiment.arms),
-        launched.starts_at,
-        launched.ends_at,
+        launched.starts_at.date(),
+        launched.ends_at.date(),
         opened.watermark(experiment.key),
     ]
 

@@ -55,7 +55,7 @@ def download(address: str, target: Path, on_bytes: OnBytes) -> None:
 def _failed(address: str, target: Path, part: Path, error: Exception) -> str:
     kept = f"; {part.stat().st_size:,} bytes are kept, and the same command goes on from there" if part.exists() else ""
     return (
-        f"{address} could not be fetched to {target} ({_reason(error)}){kept}; or fetch it by hand, put it there and "
+        f"{address} could not be fetched to {target} ({_reason(error)}){kept}; fetch it by hand, put it there and "
         "repeat the command, or begin without a network: `abp ingest synthetic`"
     )
 
