@@ -24,7 +24,7 @@ LIMB = 65_536
 """Milliseconds in the high limb of watch time.
 
 A user's milliseconds go into the products as two integers, high * LIMB + low, so that neither a product nor its sum
-over a hundred million users leaves 64 bits: SQLite would refuse the sum, and floats would drop digits.
+over the weeks of a hundred million users leaves 64 bits: SQLite would refuse the sum, and floats would drop digits.
 """
 
 LIMBS = ("impressions", "clicks", "clicked", "watch_high", "watch_low")
@@ -111,7 +111,7 @@ def exposed_users(experiment: str, as_of: date) -> ir.Table:
     )
 
 
-def exposed(experiment: str, as_of: date, dialect: str) -> str:
+def exposed(experiment: str, as_of: date, *, dialect: str) -> str:
     """Write the query that counts users by (scope, arm): each surface, and `all` for those exposed on any."""
     users = exposed_users(experiment, as_of)
     by_surface = users.group_by(scope=_.surface, arm=_.arm).agg(users=_.count())
@@ -119,7 +119,7 @@ def exposed(experiment: str, as_of: date, dialect: str) -> str:
     return str(ibis.to_sql(by_surface.union(anywhere), dialect=dialect))
 
 
-def moments(experiment: str, as_of: date, dialect: str) -> str:
+def moments(experiment: str, as_of: date, *, dialect: str) -> str:
     """Write the query of each (surface, arm): users `n`, `sum_I` of each limb and `product_I_J` of each two, I <= J.
 
     Everything in it is a sum of integers: the digits depend neither on the engine nor on the order of the rows.

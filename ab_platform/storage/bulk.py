@@ -21,7 +21,7 @@ from sqlalchemy.schema import CreateTable
 
 from ab_platform.storage.schema import UtcDateTime
 
-Engine = Literal["sqlite", "postgresql"]
+EngineName = Literal["sqlite", "postgresql"]
 Upsert = postgresql.Insert | sqlite.Insert
 
 
@@ -38,7 +38,7 @@ class Encoding:
     identifier: Callable[[UUID], object]
 
 
-def engine_of(connection: Connection) -> Engine:
+def engine_of(connection: Connection) -> EngineName:
     """Return which of the two engines a connection is to."""
     return "sqlite" if connection.dialect.name == "sqlite" else "postgresql"
 
@@ -66,7 +66,7 @@ def empty(connection: Connection, staged: Table) -> None:
         connection.exec_driver_sql(statement)
 
 
-def fill(connection: Connection, staged: Table, rows: Iterable[Sequence[object]]) -> None:
+def fill(connection: Connection, staged: Table, *, rows: Iterable[Sequence[object]]) -> None:
     """Empty a stage and fill it.
 
     Args:
@@ -92,18 +92,18 @@ def changed(connection: Connection, statement: Executable) -> int:
     return connection.execute(statement, execution_options={"preserve_rowcount": True}).rowcount
 
 
-def upsert(engine: Engine, table: Table) -> Upsert:
+def upsert(engine: EngineName, table: Table) -> Upsert:
     """Begin an INSERT that may say what to do ON CONFLICT."""
     return sqlite.insert(table) if engine == "sqlite" else postgresql.insert(table)
 
 
-def upsert_from(engine: Engine, table: Table, query: Select[Any]) -> Upsert:
+def upsert_from(engine: EngineName, table: Table, *, query: Select[Any]) -> Upsert:
     """Begin an INSERT of what a query gives, its columns named as the table's."""
     # SQLite takes the ON of ON CONFLICT for a join's where the query has no WHERE.
     return upsert(engine, table).from_select(list(query.selected_columns.keys()), query.where(true()))
 
 
-def moment_of(engine: Engine, seconds: ColumnElement[int]) -> ColumnElement[datetime]:
+def moment_of(engine: EngineName, seconds: ColumnElement[int]) -> ColumnElement[datetime]:
     """Turn unix seconds into a moment, inside the database."""
     if engine == "sqlite":
         return func.datetime(seconds, "unixepoch", type_=UtcDateTime())
@@ -111,7 +111,7 @@ def moment_of(engine: Engine, seconds: ColumnElement[int]) -> ColumnElement[date
 
 
 @cache
-def _emptying(staged: Table, engine: Engine) -> tuple[str, str]:
+def _emptying(staged: Table, engine: EngineName) -> tuple[str, str]:
     """Write the statements once: a batch of fifty events would spend more time on them than on its rows."""
     dialect = sqlite.dialect() if engine == "sqlite" else postgresql.dialect()  # type: ignore[no-untyped-call]
     create = str(CreateTable(staged, if_not_exists=True).compile(dialect=dialect))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -139,39 +140,49 @@ def _set_utc(connection: Any, record: object) -> None:
 @contextmanager
 def _explained(engine: Engine) -> Iterator[None]:
     """Turn what a person can mend into a StoreError; let the rest, a bug, through."""
-    assert engine.dialect.loaded_dbapi is not None
+    driver = engine.dialect.loaded_dbapi
+    assert driver is not None
     try:
         yield
-    except (DBAPIError, engine.dialect.loaded_dbapi.Error) as error:
-        message = _explanation(engine, error)
-        if message is None:
+    except (DBAPIError, driver.Error) as error:
+        cause = error.orig if isinstance(error, DBAPIError) else error
+        meaning = _meaning(cause, lost=isinstance(cause, driver.OperationalError))
+        if meaning is None:
             raise
-        raise StoreError(message) from error
+        raise StoreError(f"the database {shown(engine)} {meaning}") from error
 
 
-_KNOWN = (
-    ("no such table", "is not migrated; run `abp migrate`"),
-    ("undefined_table", "is not migrated; run `abp migrate`"),
-    ("database is locked", f"is being written to by another process for over {BUSY_SECONDS:.0f} s; wait, then repeat"),
-    ("file is not a database", "is a file of another kind; choose another file (ABP_DATABASE_URL)"),
-    ("unable to open database file", "cannot be opened; check that its folder may be written to"),
-    ("readonly database", "may not be written to; check the rights of the file and its folder"),
-    ("disk is full", "has no space left on its disk; free some, then repeat"),
-)
+_MEANINGS = {
+    "no such table": "is not migrated; run `abp migrate`",
+    "database is locked": f"is being written to by another process for over {BUSY_SECONDS:.0f} s; wait, then repeat",
+    "file is not a database": "is a file of another kind; choose another file (ABP_DATABASE_URL)",
+    "unable to open database file": "cannot be opened; check that its folder may be written to",
+    "readonly database": "may not be written to; check the rights of the file and its folder",
+    "disk is full": "has no space left on its disk; free some, then repeat",
+    "malformed": "is damaged; put a copy of it in its place",
+}
+"""What SQLite's words mean for a person; what else it says is a bug."""
+
+_UNDEFINED_TABLE = "42P01"
+_LOST = ("08", "57")  # classes of codes: connection exception, operator intervention
 
 
-def _explanation(engine: Engine, error: Exception) -> str | None:
-    cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
-    told = f"{cause} {_postgres_name(cause)}"
-    for found, meaning in _KNOWN:
-        if found in told:
-            return f"the database {shown(engine)} {meaning}"
-    if type(cause).__name__ != "OperationalError":
+def _meaning(cause: object, *, lost: bool) -> str | None:
+    """Say what the driver's error means and what to do; None for a bug.
+
+    Args:
+        cause: the driver's error.
+        lost: whether the driver counts it among those that are nobody's mistake.
+    """
+    if isinstance(cause, sqlite3.Error):
+        return next((meaning for words, meaning in _MEANINGS.items() if words in str(cause)), None)
+    # PostgreSQL's words depend on its language; its codes do not. What never reached it has no code.
+    code = getattr(cause, "sqlstate", None)
+    if code == _UNDEFINED_TABLE:
+        return _MEANINGS["no such table"]
+    if not lost:
         return None
     first_line = str(cause).strip().partition("\n")[0]
-    return f"the database {shown(engine)} does not answer: {first_line}; start it, or mend ABP_DATABASE_URL"
-
-
-def _postgres_name(cause: object) -> str:
-    """Return PostgreSQL's name of a missing table; the server may say it in any language."""
-    return "undefined_table" if getattr(cause, "sqlstate", None) == "42P01" else ""
+    if code is None or code.startswith(_LOST):
+        return f"does not answer: {first_line}; start it, or mend ABP_DATABASE_URL"
+    return f"gave up: {first_line}; repeat the command"

@@ -94,15 +94,16 @@ class DatasetWriter:
         Args:
             user_ids: `(rows,)`.
             title_ids: `(rows,)`.
-            ratings: `(rows,)`, or None where nothing is rated.
+            ratings: `(rows,)`, NaN where a row is not rated, or None where nothing is.
             at: `(rows,)` unix seconds, or None where times are unknown.
 
         Returns:
             How many were not there before.
         """
         rows = len(user_ids)
-        optional = (repeat(None, rows) if column is None else column.tolist() for column in (ratings, at))
-        bulk.fill(self._connection, _STAGE, zip(user_ids, title_ids, *optional, strict=True))
+        rated = repeat(None, rows) if ratings is None else _without_nan(ratings)
+        seconds = repeat(None, rows) if at is None else at.tolist()
+        bulk.fill(self._connection, _STAGE, rows=zip(user_ids, title_ids, rated, seconds, strict=True))
         new_rows = bulk.changed(self._connection, _move_on(bulk.engine_of(self._connection), self._started.dataset))
         self._rows += rows
         self._new_rows += new_rows
@@ -131,7 +132,15 @@ class DatasetWriter:
         return int(self._connection.execute(query).scalar_one())
 
 
-def _move_on(engine: bulk.Engine, dataset: str) -> bulk.Upsert:
+def _without_nan(ratings: NDArray[Any]) -> list[float | None]:
+    # PostgreSQL takes NaN for a number above all others, SQLite for NULL.
+    found: list[float | None] = ratings.tolist()
+    for place in np.flatnonzero(np.isnan(ratings)):
+        found[place] = None
+    return found
+
+
+def _move_on(engine: bulk.EngineName, dataset: str) -> bulk.Upsert:
     staged = select(
         literal(dataset).label("dataset"),
         _STAGE.c.user_id,
@@ -139,7 +148,7 @@ def _move_on(engine: bulk.Engine, dataset: str) -> bulk.Upsert:
         _STAGE.c.rating,
         bulk.moment_of(engine, _STAGE.c.at).label("at"),
     )
-    return bulk.upsert_from(engine, interactions, staged).on_conflict_do_nothing()
+    return bulk.upsert_from(engine, interactions, query=staged).on_conflict_do_nothing()
 
 
 def find(connection: Connection, name: str) -> Dataset | None:
@@ -163,7 +172,7 @@ def titles_of(connection: Connection, dataset: str) -> dict[str, Title]:
     }
 
 
-def interactions_of(connection: Connection, dataset: str, least_rating: float) -> InteractionColumns:
+def interactions_of(connection: Connection, dataset: str, *, least_rating: float) -> InteractionColumns:
     """Return the interactions of a data set that are rated at least so, or not rated.
 
     Rows stream: beside the result, memory holds one chunk.
@@ -174,25 +183,34 @@ def interactions_of(connection: Connection, dataset: str, least_rating: float) -
         or_(interactions.c.rating.is_(None), interactions.c.rating >= least_rating),
     )
     user_codes, title_codes = _Codes(count().__next__), _Codes(count().__next__)
-    chunks = [np.zeros((3, 0), dtype=np.int64)]
+    columns: tuple[_Chunks, _Chunks, _Chunks] = ([], [], [])
     streamed = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
     for rows in streamed.partitions():
         users, names, at = zip(*rows, strict=True)
         coded = map(user_codes.__getitem__, users), map(title_codes.__getitem__, names), at
-        chunks.append(np.array([np.fromiter(column, np.int64, len(rows)) for column in coded]))
-    return _sorted(user_codes, title_codes, np.concatenate(chunks, axis=1))
+        for chunks, values in zip(columns, coded, strict=True):
+            chunks.append(np.fromiter(values, np.int64, len(rows)))
+    return _sorted(user_codes, title_codes, columns)
 
 
 _Codes = defaultdict[str, int]
+_Chunks = list[NDArray[np.int64]]
 
 
-def _sorted(user_codes: _Codes, title_codes: _Codes, rows: NDArray[np.int64]) -> InteractionColumns:
+def _sorted(user_codes: _Codes, title_codes: _Codes, columns: tuple[_Chunks, _Chunks, _Chunks]) -> InteractionColumns:
     """Number users and titles by their order, and sort the rows by both, whatever order the engine gave them in."""
     users, user_ranks = _ranks(user_codes)
     names, title_ranks = _ranks(title_codes)
-    user_column, title_column = user_ranks[rows[0]], title_ranks[rows[1]]
+    user_column, title_column = user_ranks[_joined(columns[0])], title_ranks[_joined(columns[1])]
     order = np.argsort(user_column * max(len(names), 1) + title_column, kind="stable")
-    return InteractionColumns(users, user_column[order], names, title_column[order], rows[2][order])
+    return InteractionColumns(users, user_column[order], names, title_column[order], _joined(columns[2])[order])
+
+
+def _joined(chunks: _Chunks) -> NDArray[np.int64]:
+    """Join the chunks of a column and let go of them, so that memory holds the column once."""
+    whole = np.concatenate(chunks) if chunks else np.zeros(0, dtype=np.int64)
+    chunks.clear()
+    return whole
 
 
 def _ranks(codes: _Codes) -> tuple[tuple[str, ...], NDArray[np.int64]]:

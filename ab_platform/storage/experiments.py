@@ -18,7 +18,7 @@ from ab_platform.storage.schema import arms, artifacts, experiment_changes, expe
 Slice = tuple[int, int]
 
 
-def launch(connection: Connection, launched: Launch, reason: str | None) -> bool:
+def launch(connection: Connection, launched: Launch, *, reason: str | None) -> bool:
     """Write a launch, unless the very same stands already.
 
     Returns:
@@ -41,7 +41,7 @@ def launch(connection: Connection, launched: Launch, reason: str | None) -> bool
     return True
 
 
-def ramp(connection: Connection, key: str, traffic: float, at: datetime, reason: str | None) -> bool:
+def ramp(connection: Connection, key: str, *, traffic: float, at: datetime, reason: str | None) -> bool:
     """Change the share of owned users who are in; nobody changes arm.
 
     Returns:
@@ -63,7 +63,7 @@ def ramp(connection: Connection, key: str, traffic: float, at: datetime, reason:
     return True
 
 
-def stop(connection: Connection, key: str, at: datetime, reason: str | None) -> bool:
+def stop(connection: Connection, key: str, *, at: datetime, reason: str | None) -> bool:
     """Stop an experiment: its buckets are free again and events from now on do not count.
 
     Returns:

@@ -75,7 +75,7 @@ def record_trial(connection: Connection, trial: Trial) -> None:
     connection.execute(bulk.upsert(bulk.engine_of(connection), trials).on_conflict_do_nothing(), values)
 
 
-def trials_of(connection: Connection, recommender: str, data_hash: str, code_version: str) -> tuple[Trial, ...]:
+def trials_of(connection: Connection, recommender: str, *, data_hash: str, code_version: str) -> tuple[Trial, ...]:
     """List the trials of one recommender on one data set under one version of the code, the oldest first."""
     query = (
         select(trials)

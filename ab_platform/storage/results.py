@@ -18,7 +18,7 @@ _METRICS = tuple(metric.name for metric in CATALOGUE)
 _SCOPES = ("all", *SURFACES)
 
 
-def write(connection: Connection, lift_rows: Sequence[LiftRow], ratio_rows: Sequence[SampleRatioRow]) -> None:
+def write(connection: Connection, *, lift_rows: Sequence[LiftRow], ratio_rows: Sequence[SampleRatioRow]) -> None:
     """Store results in place of those of the same experiment, day and row."""
     _put(connection, lifts, [asdict(row) for row in lift_rows])
     ratios = [asdict(row) for row in ratio_rows]
@@ -28,7 +28,7 @@ def write(connection: Connection, lift_rows: Sequence[LiftRow], ratio_rows: Sequ
 _LISTS = ("arms", "counts", "expected")
 
 
-def lifts_of(connection: Connection, experiment: str, as_of: date | None) -> tuple[LiftRow, ...]:
+def lifts_of(connection: Connection, experiment: str, *, as_of: date | None) -> tuple[LiftRow, ...]:
     """Return the lifts as of a day, the newest by default: by surface, then as in the catalogue, then by arm."""
     newest = select(func.max(lifts.c.as_of)).where(lifts.c.experiment == experiment).scalar_subquery()
     query = select(lifts).where(lifts.c.experiment == experiment, lifts.c.as_of == (newest if as_of is None else as_of))
@@ -38,7 +38,7 @@ def lifts_of(connection: Connection, experiment: str, as_of: date | None) -> tup
     return tuple(sorted(rows, key=lambda row: _lift_place(row, order)))
 
 
-def sample_ratios_of(connection: Connection, experiment: str, as_of: date) -> tuple[SampleRatioRow, ...]:
+def sample_ratios_of(connection: Connection, experiment: str, *, as_of: date) -> tuple[SampleRatioRow, ...]:
     """Return the sample-ratio checks as of a day, `all` first, then by surface."""
     query = select(sample_ratios).where(sample_ratios.c.experiment == experiment, sample_ratios.c.as_of == as_of)
     found = [row._mapping for row in connection.execute(query)]

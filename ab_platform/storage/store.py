@@ -104,7 +104,7 @@ class Store:
     def interactions(self, dataset: str, *, least_rating: float) -> InteractionColumns:
         """Return the interactions of a data set that are rated at least so, or not rated."""
         with reading(self.engine) as connection:
-            return datasets.interactions_of(connection, dataset, least_rating)
+            return datasets.interactions_of(connection, dataset, least_rating=least_rating)
 
     def titles(self, dataset: str) -> dict[str, Title]:
         """Return the titles of a data set by their id."""
@@ -140,7 +140,7 @@ class Store:
     def trials(self, recommender: str, data_hash: str, code_version: str) -> tuple[Trial, ...]:
         """List the trials of one recommender on one data set under one version of the code, the oldest first."""
         with reading(self.engine) as connection:
-            return lineage.trials_of(connection, recommender, data_hash, code_version)
+            return lineage.trials_of(connection, recommender, data_hash=data_hash, code_version=code_version)
 
     def record_trial(self, trial: Trial) -> None:
         """Store a trial; the one of the same recipe stays."""
@@ -160,7 +160,7 @@ class Store:
             NotFoundError: for an artifact that is not registered.
         """
         with writing(self.engine) as connection:
-            return experiments.launch(connection, launch, reason)
+            return experiments.launch(connection, launch, reason=reason)
 
     def experiment(self, key: str) -> Launch:
         """Return a launch by its key.
@@ -192,7 +192,7 @@ class Store:
             NotFoundError: for an unknown key.
         """
         with writing(self.engine) as connection:
-            return experiments.ramp(connection, key, traffic, at, reason)
+            return experiments.ramp(connection, key, traffic=traffic, at=at, reason=reason)
 
     def stop(self, key: str, *, at: datetime, reason: str | None = None) -> bool:
         """Stop an experiment: its buckets are free again, and events from then on do not count.
@@ -205,9 +205,9 @@ class Store:
             NotFoundError: for an unknown key.
         """
         with writing(self.engine) as connection:
-            stopped = experiments.stop(connection, key, at, reason)
+            stopped = experiments.stop(connection, key, at=at, reason=reason)
             if stopped:
-                user_days.reopen(connection, key, at)
+                user_days.reopen(connection, key, since=at)
             return stopped
 
     def note(self, change: Change) -> None:
@@ -252,10 +252,10 @@ class Store:
         counted, taken = 0, batch
         while taken == batch:
             with writing(self.engine) as connection:
-                done = user_days.roll_up(connection, experiment, batch)
+                done = user_days.roll_up(connection, experiment, batch=batch)
             counted, taken = counted + done.counted, done.taken
         with reading(self.engine) as connection:
-            return RolledUp(counted, user_days.watermark(connection, experiment, None))
+            return RolledUp(counted, user_days.watermark(connection, experiment, as_of=None))
 
     # What was computed ------------------------------------------------------------------------------------------------
 
@@ -263,33 +263,33 @@ class Store:
         """Return the moments of every arm on every surface over `metrics.COLUMNS`, days up to `as_of` inclusive."""
         with reading(self.engine) as connection:
             definition = experiments.get(connection, experiment).experiment
-            return user_days.moments(connection, definition, as_of)
+            return user_days.moments(connection, definition, as_of=as_of)
 
     def exposed(self, experiment: str, as_of: date) -> tuple[Exposed, ...]:
         """Count the users exposed up to `as_of` inclusive: `all` first, then by surface, arms in order, nobody as 0."""
         with reading(self.engine) as connection:
             definition = experiments.get(connection, experiment).experiment
-            return user_days.exposed(connection, definition, as_of)
+            return user_days.exposed(connection, definition, as_of=as_of)
 
     def watermark(self, experiment: str, as_of: date | None = None) -> datetime | None:
         """Return the time of the newest event that is rolled up and counts, up to `as_of` where it is given."""
         with reading(self.engine) as connection:
-            return user_days.watermark(connection, experiment, as_of)
+            return user_days.watermark(connection, experiment, as_of=as_of)
 
     def write_readout(self, lifts: Sequence[LiftRow], ratios: Sequence[SampleRatioRow]) -> None:
         """Store results in place of those of the same experiment, day and row."""
         with writing(self.engine) as connection:
-            results.write(connection, lifts, ratios)
+            results.write(connection, lift_rows=lifts, ratio_rows=ratios)
 
     def lifts(self, experiment: str, as_of: date | None = None) -> tuple[LiftRow, ...]:
         """Return the lifts as of a day, the newest by default: by surface, metric and arm, as they stand there."""
         with reading(self.engine) as connection:
-            return results.lifts_of(connection, experiment, as_of)
+            return results.lifts_of(connection, experiment, as_of=as_of)
 
     def sample_ratios(self, experiment: str, as_of: date) -> tuple[SampleRatioRow, ...]:
         """Return the sample-ratio checks as of a day, `all` first, then by surface."""
         with reading(self.engine) as connection:
-            return results.sample_ratios_of(connection, experiment, as_of)
+            return results.sample_ratios_of(connection, experiment, as_of=as_of)
 
     def as_ofs(self, experiment: str) -> tuple[date, ...]:
         """List the days that were analysed, the oldest first."""

@@ -67,7 +67,7 @@ class Batch:
     counted: int
 
 
-def roll_up(connection: Connection, experiment: str | None, batch: int) -> Batch:
+def roll_up(connection: Connection, experiment: str | None, *, batch: int) -> Batch:
     """Count the user-days of open days anew, and close the days.
 
     A day that an unfinished transaction is adding to is left open for the next roll-up. Events that arrive after the
@@ -94,15 +94,16 @@ def roll_up(connection: Connection, experiment: str | None, batch: int) -> Batch
     return Batch(taken, bulk.changed(connection, anew))
 
 
-def reopen(connection: Connection, experiment: str, since: datetime) -> None:
+def reopen(connection: Connection, experiment: str, *, since: datetime) -> None:
     """Open the user-days that count an event from a moment on, since the experiment now ends there."""
     one_at_a_time(connection, "roll up")
     days = select(user_days.c.experiment, user_days.c.user_id, user_days.c.day).distinct()
     counting = days.where(user_days.c.experiment == experiment, user_days.c.last_at >= since)
-    connection.execute(bulk.upsert_from(bulk.engine_of(connection), open_user_days, counting).on_conflict_do_nothing())
+    put = bulk.upsert_from(bulk.engine_of(connection), open_user_days, query=counting)
+    connection.execute(put.on_conflict_do_nothing())
 
 
-def watermark(connection: Connection, experiment: str | None, as_of: date | None) -> datetime | None:
+def watermark(connection: Connection, experiment: str | None, *, as_of: date | None) -> datetime | None:
     """Return the time of the newest event that counts, up to a day where one is given."""
     query = select(func.max(user_days.c.last_at))
     if experiment is not None:
@@ -113,9 +114,9 @@ def watermark(connection: Connection, experiment: str | None, as_of: date | None
     return newest
 
 
-def exposed(connection: Connection, experiment: Experiment, as_of: date) -> tuple[Exposed, ...]:
+def exposed(connection: Connection, experiment: Experiment, *, as_of: date) -> tuple[Exposed, ...]:
     """Count exposed users: `all` first, then by surface, arms in the experiment's order, nobody as 0."""
-    query = _query(aggregates.exposed(experiment.key, as_of, _dialect(connection)))
+    query = _query(aggregates.exposed(experiment.key, as_of, dialect=_dialect(connection)))
     found = {(row.scope, row.arm): row.users for row in connection.execute(query)}
     scopes = ("all", *experiment.surfaces)
     return tuple(
@@ -123,9 +124,9 @@ def exposed(connection: Connection, experiment: Experiment, as_of: date) -> tupl
     )
 
 
-def moments(connection: Connection, experiment: Experiment, as_of: date) -> tuple[ArmMoments, ...]:
+def moments(connection: Connection, experiment: Experiment, *, as_of: date) -> tuple[ArmMoments, ...]:
     """Return the moments of every arm on every surface, those of nobody too."""
-    query = _query(aggregates.moments(experiment.key, as_of, _dialect(connection)))
+    query = _query(aggregates.moments(experiment.key, as_of, dialect=_dialect(connection)))
     found = {(row.surface, row.arm): _moments(row) for row in connection.execute(query)}
     nobody = Moments.empty(len(COLUMNS))
     return tuple(

@@ -56,7 +56,6 @@ def _ingested() -> None:
         sa.Column("title_id", sa.String(), nullable=False),
         sa.Column("rating", sa.Float()),
         sa.Column("at", MOMENT),
-        sa.ForeignKeyConstraint(["dataset"], ["datasets.dataset"], name="fk_interactions_dataset_datasets"),
         sa.PrimaryKeyConstraint("dataset", "user_id", "title_id", name="pk_interactions"),
         sqlite_with_rowid=False,
     )

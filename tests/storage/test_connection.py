@@ -3,7 +3,8 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import Engine, text
+from sqlalchemy.exc import DBAPIError
 
 from ab_platform.errors import StoreError
 from ab_platform.storage import connection as connection_module
@@ -74,6 +75,29 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("not a database, but long enough to have a header " * 20)
     with pytest.raises(StoreError, match=r"notes\.txt is a file of another kind; choose another file"):
         open_store(f"sqlite:///{tmp_path / 'notes.txt'}", migrate=True)
+
+
+def test_a_session_that_the_server_ends_is_told_as_the_server_being_away(postgres_url: str) -> None:
+    engine, other = connect(postgres_url), connect(postgres_url)
+    with pytest.raises(StoreError, match=r"does not answer: terminating connection .*; start it, or mend"):
+        _end_and_ask(engine, other)
+
+
+def _end_and_ask(engine: Engine, other: Engine) -> None:
+    with reading(engine) as connection, reading(other) as ending:
+        process = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        ending.execute(text(f"SELECT pg_terminate_backend({process})"))
+        connection.execute(text("SELECT 1"))
+
+
+def test_a_statement_that_is_wrong_is_a_bug_and_not_the_databases_fault(store: Store) -> None:
+    with pytest.raises(DBAPIError):
+        _ask_wrongly(store)
+
+
+def _ask_wrongly(store: Store) -> None:
+    with reading(store.engine) as connection:
+        connection.execute(text("SELEC 1"))
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:

@@ -70,6 +70,16 @@ def test_of_two_rows_of_one_user_and_title_the_first_stays(store: Store) -> None
     assert read(store.interactions("small", least_rating=5.0)) == [("u", "t", 10), ("v", "t", 40)]
 
 
+def test_a_rating_that_is_not_there_is_unrated_and_not_a_number_above_all(store: Store) -> None:
+    with store.ingesting("small", "hash-1", "small.csv", START) as writer:
+        writer.write_interactions(["u", "v", "w"], ["t"] * 3, np.array([np.nan, 3.0, 5.0]), None)
+        writer.finish(bad_rows=0)
+    assert store.interactions("small", least_rating=4.0).users == ("u", "w")
+    with reading(store.engine) as connection:
+        stored = connection.execute(select(schema.interactions.c.rating).order_by(schema.interactions.c.user_id))
+        assert stored.scalars().all() == [None, 3.0, 5.0]
+
+
 def test_a_moment_is_stored_as_the_schema_would_store_it(store: Store) -> None:
     ingest(store, [("u", "t", 5.0, 1_772_323_200)])
     with reading(store.engine) as connection:

@@ -346,7 +346,7 @@ def test_an_event_that_arrives_while_a_roll_up_runs_opens_its_day_again(store: S
     other = open_store(url, migrate=False)
     with ThreadPoolExecutor(1) as pool:
         with writing(store.engine) as roller:
-            assert user_days.roll_up(roller, KEY, 100).counted == 1
+            assert user_days.roll_up(roller, KEY, batch=100).counted == 1
             waiting = pool.submit(other.record, [click("u", after(seconds=1))])
             sleep(0.2)
             assert not waiting.done()
