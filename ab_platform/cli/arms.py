@@ -98,8 +98,8 @@ def training_bar(description: str) -> Iterator[Callable[[EpochReport], None]]:
 
         def on_epoch(report: EpochReport) -> None:
             terms = " ".join(f"{name} {value:.4g}" for name, value in report.losses.items())
-            ndcg = "" if report.ndcg is None else f" NDCG@100 {report.ndcg:.4f}"
-            advance(report.epoch, report.epochs, note=terms + ndcg)
+            ndcg = "" if report.ndcg is None else f"NDCG@100 {report.ndcg:.4f} "
+            advance(report.epoch, report.epochs, note=ndcg + terms)
 
         yield on_epoch
 

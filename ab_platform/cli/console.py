@@ -24,7 +24,7 @@ from rich.progress import (
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
-from rich.table import Table
+from rich.table import Column, Table
 
 from ab_platform.settings import Settings, from_environment
 
@@ -112,14 +112,14 @@ def bar(description: str, *, unit: str = "") -> Iterator[Callable[..., None]]:
     columns = (
         SpinnerColumn(),
         TextColumn("{task.description}"),
-        BarColumn(bar_width=24),
+        BarColumn(bar_width=20),
         TaskProgressColumn() if unit == "bytes" else MofNCompleteColumn(),
         TimeElapsedColumn(),
         TextColumn("left"),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}", style="dim"),
+        TextColumn("{task.fields[note]}", style="dim", table_column=Column(ratio=1, no_wrap=True, overflow="ellipsis")),
     )
-    with Progress(*columns, console=err, transient=False, disable=not err.is_terminal) as progress:
+    with Progress(*columns, console=err, expand=True, disable=not err.is_terminal) as progress:
         task = progress.add_task(description, total=None, note="", visible=False)
         log = _Log(description)
 
