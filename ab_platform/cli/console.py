@@ -10,7 +10,7 @@ from dataclasses import asdict, is_dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 from rich.console import Console
@@ -37,7 +37,9 @@ SECONDS_BETWEEN_LINES = 10.0
 WRAPPED = {"before", "after", "why"}
 """Columns of a table that may take several lines; the others are names and figures, which are not broken."""
 
-out = Console(highlight=False)
+PIPE_WIDTH = 120
+
+out = Console(highlight=False, width=None if sys.stdout.isatty() else PIPE_WIDTH)
 err = Console(stderr=True, highlight=False)
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for machines instead of a table.")]
@@ -95,7 +97,10 @@ def print_table(title: str | None, columns: Sequence[str], rows: Sequence[Sequen
     table = Table(box=None, pad_edge=False, header_style="bold")
     for index, column in enumerate(columns):
         numeric = bool(rows) and all(isinstance(row[index], int | float) for row in rows)
-        table.add_column(column, justify="right" if numeric else "left", no_wrap=column not in WRAPPED)
+        # What a row is about is never cut short, however narrow the terminal.
+        whole = None if index else max((len(_shown(row[0])) for row in rows), default=None)
+        side: Literal["left", "right"] = "right" if numeric else "left"
+        table.add_column(column, justify=side, no_wrap=column not in WRAPPED, min_width=whole)
     for row in rows:
         table.add_row(*(_shown(cell) for cell in row))
     out.print(table)
