@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ab_platform.datasets.locate import locate
 from ab_platform.datasets.naming import ColumnNames
 from ab_platform.datasets.source import BadRows, IngestProgress, Source
-from ab_platform.errors import DataError
+from ab_platform.errors import DataError, StoreError
 from ab_platform.lineage import Dataset, Title
 
 if TYPE_CHECKING:
@@ -85,24 +85,33 @@ def _bring(store: Store, source: Source, name: str, *, at: datetime, bad: BadRow
         tell(IngestProgress("checking", min(done, source.size), source.size, source.unit))
 
     content_hash = source.content_hash(tick)
-    known = store.dataset(name)
-    if known is not None:
-        _require_same(known, content_hash, source.place)
-        return Ingested(known, changed=False)
-    with store.ingesting(name, content_hash, source.place, at) as writer:
-        return Ingested(_write(writer, source, bad, tell), changed=True)
+    if (standing := _standing(store, name, content_hash, source.place)) is not None:
+        return standing
+    try:
+        with store.ingesting(name, content_hash, source.place, at) as writer:
+            return Ingested(_write(writer, source, bad, tell), changed=True)
+    except StoreError:
+        # Another process may have brought the same in meanwhile; then there is nothing left to do.
+        if (standing := _standing(store, name, content_hash, source.place)) is None:
+            raise
+        return standing
 
 
 def _tell_nobody(progress: IngestProgress) -> None:
     return
 
 
-def _require_same(known: Dataset, content_hash: str, place: str) -> None:
+def _standing(store: Store, name: str, content_hash: str, place: str) -> Ingested | None:
+    """Return the data set of that name where it is there, with the same content."""
+    known = store.dataset(name)
+    if known is None:
+        return None
     if known.content_hash != content_hash:
         raise DataError(
             f"data set '{known.dataset}' is there with other content: {known.content_hash[:12]} from {known.source}, "
             f"now {content_hash[:12]} from {place}; a data set never changes, so ingest it as another: --name OTHER"
         )
+    return Ingested(known, changed=False)
 
 
 def _write(writer: DatasetWriter, source: Source, bad: BadRows, tell: Report) -> Dataset:

@@ -47,6 +47,16 @@ def test_a_second_ingest_changes_nothing_and_writes_nothing(
     assert second == Ingested(first.dataset, changed=False)
 
 
+def test_an_ingest_that_another_process_overtook_changes_nothing(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = unpacked(tmp_path / "ml-1m", ML_1M)
+    first = bring(store, folder)
+    seen = iter([None, store.dataset(first.dataset.dataset)])
+    monkeypatch.setattr(store, "dataset", lambda name: next(seen))
+    assert bring(store, folder) == Ingested(first.dataset, changed=False)
+
+
 def test_other_content_under_a_known_name_is_refused(store: Store, tmp_path: Path) -> None:
     first = bring(store, unpacked(tmp_path / "mine", ML_1M))
     other = unpacked(tmp_path / "new" / "mine", ML_LATEST)
