@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import json
 import os
 import zipfile
 from collections.abc import Iterable, Mapping, Sequence
@@ -32,7 +33,6 @@ from models.interactions import Interactions, UserSplit
 from models.ranking import evaluate
 from models.recommender import FitOptions
 from models.registry import checked_config, create
-from models.tuning import trial_key
 
 LIKED = 4  # the least rating that counts
 LEAST_ITEMS = 5
@@ -61,7 +61,9 @@ class Training:
     @property
     def key(self) -> str:
         """Return what tells it from all others."""
-        full = trial_key(self.recommender, checked_config(self.recommender, dict(self.config)), self.seed)
+        config = checked_config(self.recommender, dict(self.config)).as_mapping()
+        said = {"recommender": self.recommender, "seed": self.seed, "config": config}
+        full = json.dumps(said, sort_keys=True, separators=(",", ":"))
         return f"{'final' if self.final else 'trial'} {full}"
 
 

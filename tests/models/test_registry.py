@@ -58,7 +58,7 @@ def test_what_cannot_be_is_refused_with_the_next_step(name: str, config: dict[st
 def test_torch_is_loaded_when_an_arm_needs_it_and_not_before() -> None:
     program = """
 import sys
-from models import artifact, ranking, registry, tuning
+from models import artifact, ranking, registry
 registry.create("popularity")
 registry.checked_config("pia", {"hidden": 5})
 print("torch" in sys.modules)
