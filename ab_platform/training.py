@@ -193,7 +193,7 @@ def tune(
     settings: Sequence[Mapping[str, ConfigValue]],
     *,
     at: Callable[[], datetime],
-    on_epoch: OnEpoch | None = None,
+    on_epoch: Callable[[Recipe], OnEpoch] | None = None,
 ) -> Iterator[Trial]:
     """Try settings of an arm on the validation users, one after the other; those tried before are not tried again.
 
@@ -204,7 +204,7 @@ def tune(
         arm: recommender, seed, and the settings that stay.
         settings: what to try.
         at: tells the time.
-        on_epoch: called after each epoch.
+        on_epoch: makes the callback of a trial's training.
 
     Yields:
         The trials, in the order of `settings`.
@@ -214,7 +214,7 @@ def tune(
     for made in recipes:
         known = {trial.recipe.recipe_hash: trial for trial in _trials(store, made)}
         if made.recipe_hash not in known:
-            fitted, _ = _fit(workshop, made, split, on_epoch)
+            fitted, _ = _fit(workshop, made, split, on_epoch(made) if on_epoch else None)
             ndcg = evaluate(fitted, split.validation).mean_ndcg_100
             known[made.recipe_hash] = Trial(made, ndcg, at())
             store.record_trial(known[made.recipe_hash])

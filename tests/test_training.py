@@ -134,7 +134,13 @@ def test_trials_done_before_are_not_done_again(filled: Store, workshop: Workshop
         arm = replace(ARM, recommender="pia")
         options = grid({"alignment": values})
         trials = tune(
-            filled, workshop, snap, arm, options, at=lambda: NOW, on_epoch=lambda report: epochs.append(report.epoch)
+            filled,
+            workshop,
+            snap,
+            arm,
+            options,
+            at=lambda: NOW,
+            on_epoch=lambda made: lambda report: epochs.append(report.epoch),
         )
         return [trial.validation_ndcg for trial in trials]
 

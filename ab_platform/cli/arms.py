@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from ab_platform.errors import ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule
 
 if TYPE_CHECKING:
+    from ab_platform.lineage import Recipe
     from models.recommender import EpochReport
 
 Recommender = Annotated[str, typer.Argument(help="popularity, multi_vae or pia.")]
@@ -79,15 +80,19 @@ def tune(
     options = grid(dict(map(parse_values, tries)))
     opened = store()
     snap = snapshot(opened, DataRule(dataset, least_rating=least_rating, hold_back=hold_back))
-    with training_bar(f"tune {recommender}, {len(options)} trials") as on_epoch:
+    names = list(options[0])
+    with ExitStack() as bars:
+
+        def on_epoch(made: Recipe) -> Callable[[EpochReport], None]:
+            return bars.enter_context(training_bar(" ".join(f"{name}={made.config[name]}" for name in names)))
+
         trials = list(tune_arm(opened, workshop(device), snap, arm, options, at=now, on_epoch=on_epoch))
     trials.sort(key=lambda trial: -trial.validation_ndcg)
     if as_json:
         return print_json(trials)
-    names = list(options[0])
     rows = [[*(str(trial.recipe.config[name]) for name in names), trial.validation_ndcg] for trial in trials]
     print_table(f"{recommender} on validation users of {dataset}", [*names, "NDCG@100"], rows)
-    best = " ".join(f"--set {name}={trials[0].recipe.config[name]}" for name in names)
+    best = " ".join(f"--set {name}={trials[0].recipe.config[name]}" for name in [*arm.config, *names])
     return say(f"best: abp train {recommender} --dataset {dataset} {best}")
 
 
