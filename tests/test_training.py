@@ -113,8 +113,8 @@ def test_an_unknown_setting_names_the_nearest(filled: Store) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "words"),
     [
-        ("alignment = 1.0", "alignmnt = 1.0", "arm pia: the setting 'alignmnt' is unknown; did you mean 'alignment'?"),
-        ("alignment = 1.0", "alignment = -1.0", "arm pia: alignment is -1.0; it must be at least 0"),
+        ("alignment = 0.1", "alignmnt = 0.1", "arm pia: the setting 'alignmnt' is unknown; did you mean 'alignment'?"),
+        ("alignment = 0.1", "alignment = -1.0", "arm pia: alignment is -1.0; it must be at least 0"),
         ('recommender = "pia"', 'recommender = "piaa"', "arm pia: the recommender 'piaa' is unknown"),
     ],
 )
