@@ -17,6 +17,7 @@ SURFACES: tuple[Surface, ...] = get_args(Surface)
 EventKind = Literal["impression", "click", "watch"]
 
 LONGEST_WATCH_SECONDS = 24 * 3600.0
+LONGEST_LATENCY_MS = 3600 * 1000.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,23 @@ class Impression(Event):
         slate_id: id of the ordered list that was served, shared by its impressions.
         position: place in the slate, from 0.
         served_by: what made the slate: the arm's name, or `popularity` when the arm failed.
+        latency_ms: how long the slate took to make; None where nobody measured it.
     """
 
     slate_id: UUID
     position: int
     served_by: str
+    latency_ms: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the latency too.
+
+        Raises:
+            EventError: for a latency that is not a number from 0 to an hour.
+        """
+        Event.__post_init__(self)
+        if self.latency_ms is not None and not 0.0 <= self.latency_ms <= LONGEST_LATENCY_MS:
+            raise EventError(f"latency_ms is {self.latency_ms}; it must be a number from 0 to {LONGEST_LATENCY_MS:.0f}")
 
 
 @dataclass(frozen=True, slots=True)

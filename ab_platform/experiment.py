@@ -1,4 +1,4 @@
-"""Experiment, Arm, DataRule: frozen definitions; every rule of validity is checked here, once."""
+"""Experiment, Arm, and the rules of its data and analysis: frozen definitions; all is checked here, once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from pydantic import ConfigDict
 from ab_platform.assignment import BUCKETS, arm_ranges
 from ab_platform.errors import ExperimentError
 from ab_platform.events import SURFACES, Surface
-from ab_platform.metrics import metric
+from ab_platform.metrics import Metric, Role, Row, metric, table_2_rows
+from ab_platform.statistics.monitoring import MonitoringName
+from ab_platform.statistics.multiplicity import Adjustment
 
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
 
@@ -85,6 +87,79 @@ class Arm:
 
 
 @dataclass(frozen=True)
+class Guardrail:
+    """A row that must not get worse by more than its margin.
+
+    Attributes:
+        row: as `surface.metric`.
+        margin: tolerated change for the worse, relative to the control, as a fraction.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    row: str
+    margin: float
+
+    def __post_init__(self) -> None:
+        """Check the rules.
+
+        Raises:
+            ExperimentError: naming the key, the value found and what is required.
+        """
+        _require(0.0 < self.margin < 1.0, ("guardrails", "margin"), self.margin, "a fraction in (0, 1), such as 0.02")
+
+
+@dataclass(frozen=True)
+class AnalysisRule:
+    """How the lift is inferred.
+
+    Attributes:
+        monitoring: `fixed` for one look at the planned end, `sequential` for a look at any time, `group_sequential`
+            for looks that are planned.
+        users: expected in all arms by the planned end; what sequential looks are tuned for, and where the last of the
+            planned looks is. Required for both.
+        looks: how many are planned, evenly over the days; for `group_sequential`.
+        adjustment: for several primary rows.
+        covariates: what CUPED takes variance out with: `before` (the row's own metric before the user's exposure),
+            `prediction` (CUPAC: the row predicted from all that is known before it), or a user attribute's name.
+        covariate_days: how long before the exposure `before` looks back.
+        segments: user attributes, `interactions` (groups of Table 3) or `cohort` (day of the first exposure).
+        lift_to_find: what the experiment is planned for, as a fraction; None for whatever its users can show.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    monitoring: MonitoringName = "fixed"
+    users: int | None = None
+    looks: int | None = None
+    adjustment: Adjustment = "holm"
+    covariates: tuple[str, ...] = ("before",)
+    covariate_days: int = 28
+    segments: tuple[str, ...] = ()
+    lift_to_find: float | None = None
+
+    def __post_init__(self) -> None:
+        """Check the rules.
+
+        Raises:
+            ExperimentError: naming the key, the value found and what is required.
+        """
+        at = "analysis"
+        planned = self.monitoring != "fixed"
+        required = f"the users expected by the planned end, as monitoring is {self.monitoring}: see `abp power FILE`"
+        _require(not planned or (self.users or 0) >= 100, (at, "users"), self.users, f"at least 100, {required}")
+        grouped = self.monitoring == "group_sequential"
+        _require(not grouped or 2 <= (self.looks or 0) <= 100, (at, "looks"), self.looks, "2 to 100 planned looks")
+        _require(grouped or self.looks is None, (at, "looks"), self.looks, "left out unless group_sequential")
+        _require(1 <= self.covariate_days <= 365, (at, "covariate_days"), self.covariate_days, "1 to 365")
+        found = self.lift_to_find
+        _require(found is None or -1.0 < found != 0.0, (at, "lift_to_find"), found, "a lift other than 0, such as 0.03")
+        for key, names in (("covariates", self.covariates), ("segments", self.segments)):
+            repeated = sorted({name for name in names if names.count(name) > 1})
+            _require(not repeated, (at, key), f"repeating {', '.join(repeated)}", "a list of distinct names")
+
+
+@dataclass(frozen=True)
 class Experiment:
     """A frozen definition.
 
@@ -102,6 +177,10 @@ class Experiment:
         days: planned length.
         starts_on: first day (UTC), or None for the day of the launch.
         primary: rows that decide, as `surface.metric`.
+        secondary: rows that inform, beside those of Table 2.
+        guardrails: rows that must not get worse than their margin.
+        metrics: the experiment's own, beside those of the catalogue.
+        analysis: how the lift is inferred.
         alpha: two-sided error rate of every interval and p-value.
         power: chance of finding the detectable lift.
     """
@@ -121,6 +200,10 @@ class Experiment:
     days: int = 7
     starts_on: date | None = None
     primary: tuple[str, ...] = ("home_card.play_duration",)
+    secondary: tuple[str, ...] = ()
+    guardrails: tuple[Guardrail, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    analysis: AnalysisRule = field(default_factory=AnalysisRule)
     alpha: float = 0.05
     power: float = 0.8
 
@@ -144,7 +227,7 @@ class Experiment:
         _require(0.0 < self.power < 1.0, ("power",), self.power, "above 0 and below 1")
         _require_distinct(("surfaces",), self.surfaces)
         self._check_arms()
-        self._check_primary()
+        self._check_rows()
 
     def _check_arms(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -158,20 +241,49 @@ class Experiment:
         if not math.isclose(total, 1.0, abs_tol=1e-9):
             raise ExperimentError(f"arm weights sum to {total:.10g}; they must sum to 1.0", ("arms",))
 
-    def _check_primary(self) -> None:
+    def _check_rows(self) -> None:
         _require(bool(self.primary), ("primary",), "[]", "at least one row, such as 'home_card.play_duration'")
-        for row in self.primary:
-            surface, _, name = row.partition(".")
-            if surface not in self.surfaces:
-                raise ExperimentError(
-                    f"primary row '{row}' is on surface '{surface}'; it must be one of {', '.join(self.surfaces)}, "
-                    "written as surface.metric",
-                    ("primary",),
-                )
-            try:
-                metric(name)
-            except ExperimentError as error:
-                raise ExperimentError(str(error), ("primary",)) from error
+        _require_distinct(("metrics",), [each.name for each in self.metrics], least=0)
+        listed = [*self.primary, *self.secondary, *(each.row for each in self.guardrails)]
+        repeated = sorted({row for row in listed if listed.count(row) > 1})
+        if repeated:
+            raise ExperimentError(
+                f"row '{repeated[0]}' is listed twice among primary, secondary and guardrails; a row has one role",
+                ("primary",),
+            )
+        for key, names in self._listed():
+            for place, name in enumerate(names):
+                location: Location = (key, place, "row") if key == "guardrails" else (key,)
+                try:
+                    self._row(name, key)
+                except ExperimentError as error:
+                    raise ExperimentError(str(error), location) from error
+
+    def _listed(self) -> tuple[tuple[str, tuple[str, ...]], ...]:
+        guarded = tuple(each.row for each in self.guardrails)
+        return ("primary", self.primary), ("secondary", self.secondary), ("guardrails", guarded)
+
+    def _row(self, name: str, key: str) -> tuple[Surface, Metric]:
+        """Return surface and metric of a row as the file names it."""
+        surface, _, measured = name.partition(".")
+        found = next((each for each in self.surfaces if each == surface), None)
+        if found is None:
+            raise ExperimentError(
+                f"{key} row '{name}' is on surface '{surface}'; it must be one of {', '.join(self.surfaces)}, "
+                "written as surface.metric"
+            )
+        return found, metric(measured, self.metrics)
+
+    @property
+    def rows(self) -> tuple[Row, ...]:
+        """Return what is analysed: on each surface the rows of Table 2, then the further ones as they are listed."""
+        margins = {self._row(each.row, "guardrails"): each.margin for each in self.guardrails}
+        roles: dict[tuple[Surface, Metric], Role] = dict.fromkeys(margins, "guardrail")
+        roles |= dict.fromkeys((self._row(name, "primary") for name in self.primary), "primary")
+        listed = [self._row(name, key) for key, names in self._listed() for name in names]
+        every = dict.fromkeys([*table_2_rows(self.surfaces), *listed])
+        placed = sorted(every, key=lambda row: self.surfaces.index(row[0]))
+        return tuple(Row(*row, roles.get(row, "secondary"), margins.get(row)) for row in placed)
 
     @property
     def control(self) -> Arm:
@@ -211,7 +323,7 @@ def _require_key(location: Location, value: str) -> None:
     _require(KEY_PATTERN.fullmatch(value) is not None, location, repr(value), shape)
 
 
-def _require_distinct(location: Location, values: Sequence[str]) -> None:
+def _require_distinct(location: Location, values: Sequence[str], *, least: int = 1) -> None:
     repeated = sorted({value for value in values if values.count(value) > 1})
     _require(not repeated, location, f"repeating {', '.join(repeated)}", "a list of distinct names")
-    _require(len(values) > 0, location, "empty", "a list of at least one")
+    _require(len(values) >= least, location, "empty", "a list of at least one")

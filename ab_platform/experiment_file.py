@@ -13,7 +13,8 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from ab_platform.errors import ExperimentError, nearest
-from ab_platform.experiment import Arm, DataRule, Experiment, Location
+from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment, Guardrail, Location
+from ab_platform.metrics import Metric
 
 _HEADER = re.compile(r"\s*(\[{1,2})\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
 _KEY = re.compile(r"""\s*["']?([A-Za-z0-9_.-]+)["']?\s*=""")
@@ -88,15 +89,17 @@ def _explain(error: ValidationError) -> ExperimentError:
 
 
 def _known_keys(location: Location) -> list[str]:
-    owner = {"arms": Arm, "data": DataRule}.get(str(location[0])) if len(location) > 1 else Experiment
+    tables = {"arms": Arm, "data": DataRule, "analysis": AnalysisRule, "guardrails": Guardrail, "metrics": Metric}
+    owner = tables.get(str(location[0])) if len(location) > 1 else Experiment
     return [field.name for field in fields(owner or Experiment)]
 
 
 def _placed(location: Location, values: Mapping[str, Any]) -> Location:
-    """Turn an arm's name in a location into the arm's place in the file."""
-    if len(location) > 1 and location[0] == "arms" and isinstance(location[1], str):
-        names = [arm.get("name") for arm in values["arms"]]
-        return ("arms", names.index(location[1]), *location[2:])
+    """Turn the name of an arm or metric in a location into its place in the file."""
+    match location:
+        case ("arms" | "metrics" as table, str() as name, *rest):
+            names = [each.get("name") for each in values[table]]
+            return (table, names.index(name), *rest)
     return location
 
 
@@ -124,4 +127,11 @@ def line_of(text: str, location: Location) -> int:
 
 def dump(experiment: Experiment) -> str:
     """Write an Experiment as the text of an experiment file that `parse` turns back into it."""
-    return tomli_w.dumps({key: value for key, value in experiment.document().items() if value is not None})
+    return tomli_w.dumps(_present(experiment.document()))
+
+
+def _present(value: Any) -> Any:
+    """Leave out what is None, which TOML cannot say."""
+    if isinstance(value, Mapping):
+        return {key: _present(each) for key, each in value.items() if each is not None}
+    return [_present(each) for each in value] if isinstance(value, list | tuple) else value

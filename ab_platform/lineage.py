@@ -127,7 +127,7 @@ class Launch:
     stopped_at: datetime | None = None
 
 
-Action = Literal["launch", "ramp", "stop", "replay"]
+Action = Literal["launch", "ramp", "stop", "replay", "simulate"]
 
 
 @dataclass(frozen=True)

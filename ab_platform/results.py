@@ -1,4 +1,4 @@
-"""What an analysis gives: rows of Table 2, sample-ratio checks, and the truth that a replay knows."""
+"""What an analysis gives: the rows of the table, checks of the split, segments, the decision, and a replay's truth."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from datetime import date, datetime
 
 from ab_platform.events import Surface
+from ab_platform.metrics import Role, Row
+from ab_platform.statistics.decision import Outcome as DecisionOutcome
+from ab_platform.statistics.monitoring import MonitoringName
+from ab_platform.statistics.multiplicity import Adjustment
 
 
 @dataclass(frozen=True)
@@ -17,10 +21,15 @@ class LiftRow:
         experiment: its key.
         as_of: last day (UTC, inclusive) whose events count.
         surface: where.
-        metric: name in the catalogue.
+        metric: name in the catalogue or of the experiment's own.
         arm: the treatment.
+        role: whether the row decides, guards or informs.
         method: how the interval was made, such as `fieller`.
-        alpha: two-sided error rate of interval and p-value.
+        monitoring: how often it may be looked at.
+        adjustment: for the other rows of its family; `none` where it has none.
+        alpha: two-sided error rate that the p-value is compared with.
+        interval_alpha: error rate of the interval, so that it leaves out the null exactly when p is below alpha.
+        null_lift: what the p-value tests: 0, or a guardrail's margin on its worse side.
         watermark: time of the newest event that counts.
         users_control: users exposed on the surface, control.
         users_treatment: the same, treatment.
@@ -28,12 +37,19 @@ class LiftRow:
         numerator_treatment: the same, treatment.
         denominator_control: total of the denominator, control; the users where the metric has none.
         denominator_treatment: the same, treatment.
-        control: the metric's value, control; None with `reason` where it could not be computed.
+        control: the metric's value, control; adjusted for the covariates where variance_saved is there; None with
+            `reason` where it could not be computed.
         treatment: the same, treatment.
+        difference: treatment - control, in the metric's unit.
+        difference_low: lower end of its interval.
+        difference_high: upper end.
         lift: treatment / control - 1, as a fraction.
         low: lower end of the interval of the lift.
         high: upper end.
-        p_value: of no difference.
+        p_value: of the null, adjusted as `adjustment` says.
+        detectable: smallest lift that is found with the planned power at these users.
+        variance_saved: share of the difference's variance that the covariates took away; None without them.
+        cap: of a winsorised metric, where its largest values were cut.
         reason: why a number is absent, or the interval unbounded.
     """
 
@@ -42,8 +58,13 @@ class LiftRow:
     surface: Surface
     metric: str
     arm: str
+    role: Role
     method: str
+    monitoring: MonitoringName
+    adjustment: Adjustment
     alpha: float
+    interval_alpha: float
+    null_lift: float
     watermark: datetime
     users_control: int
     users_treatment: int
@@ -51,6 +72,54 @@ class LiftRow:
     numerator_treatment: float
     denominator_control: float
     denominator_treatment: float
+    control: float | None
+    treatment: float | None
+    difference: float | None
+    difference_low: float | None
+    difference_high: float | None
+    lift: float | None
+    low: float | None
+    high: float | None
+    p_value: float | None
+    detectable: float | None
+    variance_saved: float | None
+    cap: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class SegmentRow:
+    """A row of the table among the users of one segment.
+
+    Attributes:
+        experiment: its key.
+        as_of: last day that counts.
+        surface: where.
+        metric: name of the metric.
+        arm: the treatment.
+        dimension: what the users are divided by: a user attribute, `interactions`, `cohort`, or `days since exposure`,
+            of which every user is in several segments.
+        segment: which of its values.
+        users_control: users of the segment, control.
+        users_treatment: the same, treatment.
+        control: the metric's value, control.
+        treatment: the same, treatment.
+        lift: as in LiftRow.
+        low: lower end of its interval, not adjusted for the number of segments.
+        high: upper end.
+        p_value: of no difference, not adjusted either: what adjusts is the test between the segments.
+        reason: why a number is absent.
+    """
+
+    experiment: str
+    as_of: date
+    surface: Surface
+    metric: str
+    arm: str
+    dimension: str
+    segment: str
+    users_control: int
+    users_treatment: int
     control: float | None
     treatment: float | None
     lift: float | None
@@ -61,20 +130,92 @@ class LiftRow:
 
 
 @dataclass(frozen=True)
+class SegmentTestRow:
+    """Whether a row's lift differs between the segments of one dimension.
+
+    Attributes:
+        experiment: its key.
+        as_of: last day that counts.
+        surface: where.
+        metric: name of the metric.
+        arm: the treatment.
+        dimension: what the users are divided by.
+        statistic: Cochran's Q.
+        degrees: its degrees of freedom.
+        p_value: of one lift in all segments, adjusted over all such tests of the readout by Holm.
+        reason: why it is absent.
+    """
+
+    experiment: str
+    as_of: date
+    surface: Surface
+    metric: str
+    arm: str
+    dimension: str
+    statistic: float | None
+    degrees: int | None
+    p_value: float | None
+    reason: str | None
+
+
+@dataclass(frozen=True)
+class DecisionRow:
+    """What the decision rule says of one treatment.
+
+    Attributes:
+        experiment: its key.
+        as_of: last day that counts.
+        arm: the treatment.
+        outcome: what to do.
+        reason: why, in a sentence.
+        days_left: until there is enough to decide, about; None where that cannot be said.
+    """
+
+    experiment: str
+    as_of: date
+    arm: str
+    outcome: DecisionOutcome
+    reason: str
+    days_left: float | None
+
+
+@dataclass(frozen=True)
+class Look:
+    """What holds for all rows of one analysis.
+
+    Attributes:
+        experiment: its key.
+        as_of: last day that counts.
+        watermark: time of the newest event that counts.
+        users: exposed on any surface and analysed.
+        mixed_users: users seen in several arms; they are left out of every row.
+        told: how the rows were made, in sentences.
+    """
+
+    experiment: str
+    as_of: date
+    watermark: datetime
+    users: int
+    mixed_users: int
+    told: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class SampleRatioRow:
     """Whether the arms got the users they should have.
 
     Attributes:
         experiment: its key.
         as_of: last day (UTC, inclusive) whose exposures count.
-        scope: a surface, or `all` for users exposed on any.
+        scope: a surface, `all` for users exposed on any, or a phase of one traffic, or a segment of those on any.
         watermark: time of the newest event that counts.
         arms: arm names, control first.
         counts: users exposed, in the order of `arms`.
         expected: what the weights expect, in the same order.
         chi2: Pearson's statistic.
         p_value: its p-value; None with `reason` where unknown.
-        alarm: p below .001, or users in an arm of weight zero.
+        e_value: evidence against the split that may be looked at any time; an alarm from 1,000 on.
+        alarm: p below .001 over the number of checks alike, an e-value of 1,000, or users in an arm of weight 0.
         reason: why it alarms or is unknown.
     """
 
@@ -87,6 +228,7 @@ class SampleRatioRow:
     expected: tuple[float, ...]
     chi2: float | None
     p_value: float | None
+    e_value: float | None
     alarm: bool
     reason: str | None
 
@@ -106,7 +248,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Truth:
-    """The true lift over the replayed population: every user's outcome under both arms."""
+    """The true lift: of a replay, from every user's outcome under both arms; of a simulated world, by construction."""
 
     surface: Surface
     metric: str
@@ -118,16 +260,21 @@ class Truth:
 
 @dataclass(frozen=True)
 class Readout:
-    """All that Table 2 shows of one experiment as of one day.
+    """All that is shown of one experiment as of one day.
 
     Attributes:
         experiment: its key.
         as_of: last day that counts.
         watermark: time of the newest event that counts.
-        lifts: rows, surface first, in the order of the catalogue.
-        sample_ratios: `all` first, then per surface.
-        truths: empty unless the visits were replayed.
+        lifts: rows, surface first, in the order of the experiment.
+        sample_ratios: `all` first, then per surface, phase and segment.
+        truths: empty unless the visits were replayed or simulated.
         labels: arm names and what they are, control first.
+        rows: what the rows are, by surface and metric.
+        decisions: one a treatment.
+        segments: rows among the users of each segment.
+        segment_tests: whether the lift differs between segments.
+        look: what holds for all rows.
     """
 
     experiment: str
@@ -137,8 +284,13 @@ class Readout:
     sample_ratios: tuple[SampleRatioRow, ...]
     truths: tuple[Truth, ...]
     labels: Mapping[str, str]
+    rows: Mapping[tuple[Surface, str], Row]
+    decisions: tuple[DecisionRow, ...] = ()
+    segments: tuple[SegmentRow, ...] = ()
+    segment_tests: tuple[SegmentTestRow, ...] = ()
+    look: Look | None = None
 
     def truth(self, row: LiftRow) -> Truth | None:
-        """Return the true lift of a row, where a replay knows it."""
+        """Return the true lift of a row, where it is known."""
         key = (row.surface, row.metric, row.arm)
         return next((each for each in self.truths if (each.surface, each.metric, each.arm) == key), None)

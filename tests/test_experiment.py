@@ -6,10 +6,12 @@ from datetime import date
 import pytest
 
 from ab_platform.errors import ExperimentError
-from ab_platform.experiment import Arm, DataRule, Experiment
+from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment, Guardrail
+from ab_platform.metrics import Metric
 
 CONTROL = Arm("multi_vae", "multi_vae", 0.5, control=True)
 TREATMENT = Arm("pia", "pia", 0.5, config={"alignment": 0.3})
+OWN = Metric("plays_per_slate", "Titles watched per slate", "titles_watched", "slates")
 
 
 def valid() -> Experiment:
@@ -54,6 +56,10 @@ def test_the_document_is_plain_values() -> None:
         ({"primary": ()}, "primary is []; it must be at least one row"),
         ({"primary": ("lobby.play_duration",)}, "is on surface 'lobby'; it must be one of home_card, movie_card"),
         ({"primary": ("home_card.play_durations",)}, "did you mean 'play_duration'?"),
+        ({"secondary": ("home_card.play_duration",)}, "row 'home_card.play_duration' is listed twice"),
+        ({"secondary": ("home_card.visit",)}, "did you mean 'visits'?"),
+        ({"guardrails": (Guardrail("attic.latency", 0.1),)}, "guardrails row 'attic.latency' is on surface 'attic'"),
+        ({"metrics": (OWN, OWN)}, "metrics is repeating plays_per_slate"),
     ],
 )
 def test_a_broken_rule_says_the_value_found_and_what_is_required(change: dict[str, object], words: str) -> None:
@@ -74,6 +80,50 @@ def test_a_broken_rule_says_the_value_found_and_what_is_required(change: dict[st
 def test_a_broken_data_rule_says_so(change: dict[str, object], words: str) -> None:
     with pytest.raises(ExperimentError, match=words.replace("[", r"\[").replace(")", r"\)")):
         replace(DataRule("ml-1m"), **change)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"monitoring": "sequential"}, "users is None; it must be at least 100, the users expected by the planned end"),
+        ({"monitoring": "group_sequential", "users": 900}, "looks is None; it must be 2 to 100 planned looks"),
+        ({"looks": 5}, "looks is 5; it must be left out unless group_sequential"),
+        ({"covariate_days": 0}, "covariate_days is 0; it must be 1 to 365"),
+        ({"lift_to_find": 0.0}, "lift_to_find is 0.0; it must be a lift other than 0"),
+        ({"segments": ("device", "device")}, "segments is repeating device; it must be a list of distinct names"),
+    ],
+)
+def test_a_broken_rule_of_the_analysis_says_so(change: dict[str, object], words: str) -> None:
+    with pytest.raises(ExperimentError) as raised:
+        AnalysisRule(**change)  # type: ignore[arg-type]
+    assert words in str(raised.value)
+    assert raised.value.location[0] == "analysis"
+
+
+def test_a_margin_is_a_fraction_above_0() -> None:
+    with pytest.raises(ExperimentError, match=r"margin is 0\.0; it must be a fraction in"):
+        Guardrail("home_card.latency", 0.0)
+
+
+def test_the_rows_are_table_2_on_each_surface_and_what_the_file_adds_each_with_its_role() -> None:
+    defined = replace(
+        valid(),
+        primary=("movie_card.plays_per_slate", "home_card.play_duration"),
+        secondary=("home_card.visits",),
+        guardrails=(Guardrail("home_card.fallback_rate", 0.1), Guardrail("movie_card.click_rate_per_user", 0.02)),
+        metrics=(OWN,),
+    )
+    assert [(row.name, row.role, row.null) for row in defined.rows] == [
+        ("home_card.play_duration", "primary", 0.0),
+        ("home_card.click_rate_per_view", "secondary", 0.0),
+        ("home_card.click_rate_per_user", "secondary", 0.0),
+        ("home_card.visits", "secondary", 0.0),
+        ("home_card.fallback_rate", "guardrail", 0.1),  # less of it is better
+        ("movie_card.play_duration", "secondary", 0.0),
+        ("movie_card.click_rate_per_view", "secondary", 0.0),
+        ("movie_card.click_rate_per_user", "guardrail", -0.02),
+        ("movie_card.plays_per_slate", "primary", 0.0),
+    ]
 
 
 def test_weights_that_sum_to_one_in_floating_point_are_taken() -> None:

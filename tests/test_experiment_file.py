@@ -65,6 +65,74 @@ def test_an_error_says_file_line_and_what_to_do(old: str, new: str, words: str) 
     assert words in str(raised.value)
 
 
+MORE = """
+[analysis]
+monitoring = "sequential"
+users = 5000
+covariates = ["before", "age"]
+segments = ["device"]
+
+[[guardrails]]
+row = "home_card.latency"
+margin = 0.05
+
+[[metrics]]
+name = "quick"
+label = "Clicks per slate"
+numerator = "clicks"
+denominator = "slates"
+unit = "fraction"
+
+[[metrics]]
+name = "long_tail"
+label = "Play duration, 99th percentile user (s)"
+numerator = "watch_seconds"
+unit = "seconds"
+statistic = "quantile"
+level = 0.99
+"""
+
+
+def test_analysis_guardrails_and_metrics_of_ones_own_are_read_without_code() -> None:
+    made = parse(TEXT.replace("days = 7", 'secondary = ["home_card.quick", "movie_card.long_tail"]') + MORE)
+    assert made.analysis.covariates == ("before", "age")
+    roles = {row.name: (row.role, row.metric.statistic) for row in made.rows}
+    assert roles["home_card.latency"] == ("guardrail", "mean")
+    assert roles["home_card.quick"] == ("secondary", "mean")
+    assert roles["movie_card.long_tail"] == ("secondary", "quantile")
+    assert parse(dump(made)) == made
+    assert from_values(made.document()) == made
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("users = 5000", "users = 5", "users is 5; it must be at least 100"),
+        ("users = 5000", "user = 5", "key 'user' is unknown; did you mean 'users'?"),
+        ('"sequential"', '"daily"', "analysis.monitoring is 'daily'; input should be 'fixed', 'sequential'"),
+        ("margin = 0.05", "margin = 5", "margin is 5.0; it must be a fraction in (0, 1)"),
+        (
+            'numerator = "clicks"',
+            'numerator = "click"',
+            "numerator is 'click', which is not counted; did you mean 'clicks'?",
+        ),
+        ("level = 0.99", "level = 99", "level is 99.0; a quantile metric needs one between 0 and 1"),
+        (
+            "home_card.latency",
+            "home_card.latencies",
+            "metric 'latencies' is not in the catalogue; did you mean 'latency'?",
+        ),
+    ],
+)
+def test_an_error_in_what_is_analysed_has_its_line(old: str, new: str, words: str) -> None:
+    text = TEXT + MORE
+    with pytest.raises(ExperimentError) as raised:
+        parse(text.replace(old, new), source="x.toml")
+    assert words in str(raised.value)
+    line = next(number for number, each in enumerate(text.replace(old, new).splitlines(), 1) if new in each)
+    assert f"x.toml:{line}:" in str(raised.value)
+
+
 def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(ExperimentError, match=r"nowhere\.toml is not a file; give the path of an experiment file"):
         load(tmp_path / "nowhere.toml")
