@@ -212,12 +212,13 @@ _KINDS: Mapping[type[AnyEvent], EventKind] = {Impression: "impression", Click: "
 
 
 def _own_values(event: AnyEvent, identifier: Callable[[UUID], object]) -> tuple[object, ...]:
-    """Return slate_id, position, served_by, impression_id and watch_seconds, those that the event has."""
+    """Return slate_id, position, served_by, impression_id, watch_seconds and latency_ms, those that the event has."""
     match event:
         case Impression():
-            return identifier(event.slate_id), event.position, event.served_by, None, None
+            # Thousandths are what every engine adds up alike, of seconds and of milliseconds.
+            latency_ms = None if event.latency_ms is None else round(event.latency_ms, 3)
+            return identifier(event.slate_id), event.position, event.served_by, None, None, latency_ms
         case Click():
-            return None, None, None, identifier(event.impression_id), None
+            return None, None, None, identifier(event.impression_id), None, None
         case Watch():
-            # Thousandths of a second are what every engine adds up alike.
-            return None, None, None, identifier(event.impression_id), round(event.watch_seconds, 3)
+            return None, None, None, identifier(event.impression_id), round(event.watch_seconds, 3), None

@@ -32,7 +32,7 @@ def migrate(engine: Engine) -> tuple[str, ...]:
         one_at_a_time(connection, "migrate")
         missing = _missing(engine, scripts, _revision(connection))
         if missing:
-            _upgrade(connection)
+            command.upgrade(configured(connection), "head")
     return missing
 
 
@@ -48,6 +48,13 @@ def check_migrated(engine: Engine) -> None:
     if missing:
         where = "has no tables yet" if found is None else f"is at revision {found}"
         raise StoreError(f"the database {shown(engine)} {where}; it must be at {missing[-1]}: run `abp migrate`")
+
+
+def configured(connection: Connection) -> Config:
+    """Return Alembic's settings for a connection, in whose transaction the migrations run."""
+    config = _config()
+    config.attributes["connection"] = connection
+    return config
 
 
 def migrations_folder() -> Path:
@@ -71,12 +78,6 @@ def _missing(engine: Engine, scripts: ScriptDirectory, found: str | None) -> tup
 
 def _revision(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
-
-
-def _upgrade(connection: Connection) -> None:
-    config = _config()
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 def _scripts() -> ScriptDirectory:

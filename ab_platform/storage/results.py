@@ -1,49 +1,66 @@
-"""Statements on what was computed: lifts and sample-ratio checks, by experiment and day."""
+"""Statements on what was computed, by experiment and day: lifts, checks of the split, segments, decisions."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from datetime import date
+from typing import Any
 
-from sqlalchemy import Connection, Table, func, select
+from sqlalchemy import Connection, Table, delete, func, insert, select
 
-from ab_platform.events import SURFACES
-from ab_platform.metrics import CATALOGUE
-from ab_platform.results import LiftRow, SampleRatioRow
-from ab_platform.storage import bulk
-from ab_platform.storage.schema import arms, lifts, sample_ratios
-
-_METRICS = tuple(metric.name for metric in CATALOGUE)
-_SCOPES = ("all", *SURFACES)
+from ab_platform.results import DecisionRow, LiftRow, Look, SampleRatioRow, SegmentRow, SegmentTestRow
+from ab_platform.storage.schema import decisions, lifts, looks, sample_ratios, segment_lifts, segment_tests
 
 
-def write(connection: Connection, *, lift_rows: Sequence[LiftRow], ratio_rows: Sequence[SampleRatioRow]) -> None:
-    """Store results in place of those of the same experiment, day and row."""
-    _put(connection, lifts, [asdict(row) for row in lift_rows])
-    ratios = [asdict(row) for row in ratio_rows]
-    _put(connection, sample_ratios, [{**row, **{name: list(row[name]) for name in _LISTS}} for row in ratios])
+@dataclass(frozen=True)
+class Stored:
+    """What is stored of one analysis.
+
+    Attributes:
+        look: what holds for all rows; None for an analysis by a version that did not keep it.
+        lifts: rows of the table.
+        sample_ratios: checks of the split.
+        decisions: one a treatment.
+        segments: rows by segment.
+        segment_tests: whether the lift differs between segments.
+    """
+
+    look: Look | None
+    lifts: tuple[LiftRow, ...]
+    sample_ratios: tuple[SampleRatioRow, ...] = ()
+    decisions: tuple[DecisionRow, ...] = ()
+    segments: tuple[SegmentRow, ...] = ()
+    segment_tests: tuple[SegmentTestRow, ...] = ()
 
 
-_LISTS = ("arms", "counts", "expected")
+def write(connection: Connection, readout: Stored) -> None:
+    """Store an analysis in place of the one of the same experiment and day."""
+    assert readout.look is not None
+    key = (readout.look.experiment, readout.look.as_of)
+    for table, rows in _tables(readout):
+        connection.execute(delete(table).where(table.c.experiment == key[0], table.c.as_of == key[1]))
+        values = [_values(row) for row in rows]
+        if values:
+            connection.execute(insert(table), values)
 
 
-def lifts_of(connection: Connection, experiment: str, *, as_of: date | None) -> tuple[LiftRow, ...]:
-    """Return the lifts as of a day, the newest by default: by surface, then as in the catalogue, then by arm."""
-    newest = select(func.max(lifts.c.as_of)).where(lifts.c.experiment == experiment).scalar_subquery()
-    query = select(lifts).where(lifts.c.experiment == experiment, lifts.c.as_of == (newest if as_of is None else as_of))
-    rows = [LiftRow(**row._mapping) for row in connection.execute(query)]
-    placed = select(arms.c.arm).where(arms.c.experiment == experiment).order_by(arms.c.place)
-    order = connection.execute(placed).scalars().all()
-    return tuple(sorted(rows, key=lambda row: _lift_place(row, order)))
-
-
-def sample_ratios_of(connection: Connection, experiment: str, *, as_of: date) -> tuple[SampleRatioRow, ...]:
-    """Return the sample-ratio checks as of a day, `all` first, then by surface."""
-    query = select(sample_ratios).where(sample_ratios.c.experiment == experiment, sample_ratios.c.as_of == as_of)
-    found = [row._mapping for row in connection.execute(query)]
-    rows = [SampleRatioRow(**{**row, **{name: tuple(row[name]) for name in _LISTS}}) for row in found]
-    return tuple(sorted(rows, key=lambda row: _place(_SCOPES, row.scope)))
+def read(connection: Connection, experiment: str, *, as_of: date | None) -> Stored | None:
+    """Return the analysis as of a day, the newest by default, rows sorted by their keys; None where there is none."""
+    newest = select(func.max(lifts.c.as_of)).where(lifts.c.experiment == experiment)
+    day = connection.execute(newest).scalar_one() if as_of is None else as_of
+    found = [LiftRow(**row) for row in _rows(connection, lifts, experiment, day)]
+    if not found:
+        return None
+    look = next((Look(**row) for row in _rows(connection, looks, experiment, day)), None)
+    return Stored(
+        look,
+        tuple(found),
+        tuple(SampleRatioRow(**row) for row in _rows(connection, sample_ratios, experiment, day)),
+        tuple(DecisionRow(**row) for row in _rows(connection, decisions, experiment, day)),
+        tuple(SegmentRow(**row) for row in _rows(connection, segment_lifts, experiment, day)),
+        tuple(SegmentTestRow(**row) for row in _rows(connection, segment_tests, experiment, day)),
+    )
 
 
 def as_ofs(connection: Connection, experiment: str) -> tuple[date, ...]:
@@ -52,19 +69,23 @@ def as_ofs(connection: Connection, experiment: str) -> tuple[date, ...]:
     return tuple(connection.execute(query).scalars())
 
 
-def _put(connection: Connection, table: Table, rows: Sequence[Mapping[str, object]]) -> None:
-    if not rows:
-        return
-    put = bulk.upsert(bulk.engine_of(connection), table)
-    key = list(table.primary_key)
-    values = {column.name: put.excluded[column.name] for column in table.c if column not in key}
-    connection.execute(put.on_conflict_do_update(index_elements=key, set_=values), rows)
+def _tables(readout: Stored) -> tuple[tuple[Table, Sequence[Any]], ...]:
+    return (
+        (looks, [readout.look]),
+        (lifts, readout.lifts),
+        (sample_ratios, readout.sample_ratios),
+        (decisions, readout.decisions),
+        (segment_lifts, readout.segments),
+        (segment_tests, readout.segment_tests),
+    )
 
 
-def _lift_place(row: LiftRow, arms_in_order: Sequence[str]) -> tuple[int, int, int]:
-    return _place(SURFACES, row.surface), _place(_METRICS, row.metric), _place(arms_in_order, row.arm)
+def _values(row: Any) -> dict[str, object]:
+    return {name: list(value) if isinstance(value, tuple) else value for name, value in asdict(row).items()}
 
 
-def _place(order: Sequence[str], word: str) -> int:
-    """Return where a word stands, past the end for one that is not there."""
-    return order.index(word) if word in order else len(order)
+def _rows(connection: Connection, table: Table, experiment: str, day: date) -> Iterable[Mapping[str, Any]]:
+    """Read a table's rows of one analysis; lists come back as tuples, as the rows hold them."""
+    query = select(table).where(table.c.experiment == experiment, table.c.as_of == day)
+    for row in connection.execute(query.order_by(*table.primary_key)).mappings():
+        yield {name: tuple(value) if isinstance(value, list) else value for name, value in row.items()}

@@ -101,6 +101,17 @@ interactions = Table(
     sqlite_with_rowid=False,
 )
 
+user_attributes = Table(
+    "user_attributes",
+    metadata,
+    Column("dataset", String, primary_key=True),
+    Column("name", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("value", String, nullable=False),
+    sqlite_with_rowid=False,
+    comment="What is known of a user apart from events, such as device or country; it must not depend on the arm.",
+)
+
 # What was trained and launched --------------------------------------------------------------------------------------
 
 artifacts = Table(
@@ -200,6 +211,7 @@ events = Table(
     Column("served_by", String),
     Column("impression_id", Uuid),
     Column("watch_seconds", Float),
+    Column("latency_ms", Float),
     Index(None, "experiment", "user_id"),
 )
 
@@ -210,6 +222,17 @@ open_user_days = Table(
     Column("user_id", String, primary_key=True),
     Column("day", Date, primary_key=True),
     comment="Days of a user with events that are not rolled up yet; a late event opens its day again.",
+    sqlite_with_rowid=False,
+)
+
+mixed_users = Table(
+    "mixed_users",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column(
+        "at", UtcDateTime, nullable=False, comment="first impression of a second arm; from that day on the user is out"
+    ),
     sqlite_with_rowid=False,
 )
 
@@ -224,10 +247,30 @@ user_days = Table(
     Column("day", Date, primary_key=True),
     Column("arm", String, nullable=False),
     Column("impressions", Integer, nullable=False),
+    Column("slates", Integer, nullable=False),
+    Column("visits", Integer, nullable=False),
     Column("clicks", Integer, nullable=False),
+    Column("clicked_slates", Integer, nullable=False),
+    Column("titles_watched", Integer, nullable=False),
     Column("watch_seconds", Float, nullable=False),
+    Column("first_click_seconds", Float, nullable=False),
+    Column("reciprocal_ranks", Float, nullable=False),
+    Column("fallback_slates", Integer, nullable=False),
+    Column("timed_slates", Integer, nullable=False),
+    Column("latency_ms", Float, nullable=False),
     Column("last_at", UtcDateTime, nullable=False, comment="time of the newest event that counts"),
     sqlite_with_rowid=False,
+)
+
+looks = Table(
+    "looks",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("watermark", UtcDateTime, nullable=False),
+    Column("users", Integer, nullable=False),
+    Column("mixed_users", Integer, nullable=False),
+    Column("told", Document, nullable=False, comment="how the rows were made, in sentences"),
 )
 
 lifts = Table(
@@ -238,8 +281,13 @@ lifts = Table(
     Column("surface", String, primary_key=True),
     Column("metric", String, primary_key=True),
     Column("arm", String, primary_key=True),
+    Column("role", String, nullable=False),
     Column("method", String, nullable=False),
+    Column("monitoring", String, nullable=False),
+    Column("adjustment", String, nullable=False),
     Column("alpha", Float, nullable=False),
+    Column("interval_alpha", Float, nullable=False),
+    Column("null_lift", Float, nullable=False),
     Column("watermark", UtcDateTime, nullable=False),
     Column("users_control", Integer, nullable=False),
     Column("users_treatment", Integer, nullable=False),
@@ -249,6 +297,33 @@ lifts = Table(
     Column("denominator_treatment", Float, nullable=False),
     Column("control", Float),
     Column("treatment", Float),
+    Column("difference", Float),
+    Column("difference_low", Float),
+    Column("difference_high", Float),
+    Column("lift", Float),
+    Column("low", Float),
+    Column("high", Float),
+    Column("p_value", Float),
+    Column("detectable", Float),
+    Column("variance_saved", Float),
+    Column("cap", Float),
+    Column("reason", Text),
+)
+
+segment_lifts = Table(
+    "segment_lifts",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("metric", String, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("dimension", String, primary_key=True),
+    Column("segment", String, primary_key=True),
+    Column("users_control", Integer, nullable=False),
+    Column("users_treatment", Integer, nullable=False),
+    Column("control", Float),
+    Column("treatment", Float),
     Column("lift", Float),
     Column("low", Float),
     Column("high", Float),
@@ -256,18 +331,45 @@ lifts = Table(
     Column("reason", Text),
 )
 
+segment_tests = Table(
+    "segment_tests",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("metric", String, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("dimension", String, primary_key=True),
+    Column("statistic", Float),
+    Column("degrees", Integer),
+    Column("p_value", Float),
+    Column("reason", Text),
+)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("outcome", String, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("days_left", Float),
+)
+
 sample_ratios = Table(
     "sample_ratios",
     metadata,
     Column("experiment", String, primary_key=True),
     Column("as_of", Date, primary_key=True),
-    Column("scope", String, primary_key=True, comment="a surface, or 'all' for users exposed on any"),
+    Column("scope", String, primary_key=True, comment="a surface, 'all' for users exposed on any, a phase, a segment"),
     Column("watermark", UtcDateTime, nullable=False),
     Column("arms", Document, nullable=False, comment="arm names, control first"),
     Column("counts", Document, nullable=False),
     Column("expected", Document, nullable=False),
     Column("chi2", Float),
     Column("p_value", Float),
+    Column("e_value", Float),
     Column("alarm", Boolean(name="alarm"), nullable=False),
     Column("reason", Text),
 )

@@ -6,7 +6,7 @@ stands is left as it is. The statements themselves lie beside this module, by su
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 
@@ -15,22 +15,42 @@ from sqlalchemy import Engine
 from ab_platform.errors import StoreError
 from ab_platform.events import AnyEvent
 from ab_platform.lineage import Artifact, Change, Dataset, Launch, Title, Trial
-from ab_platform.results import LiftRow, Outcome, SampleRatioRow
-from ab_platform.storage import datasets, events, experiments, lineage, migrating, results, user_days
+from ab_platform.results import Outcome
+from ab_platform.storage import (
+    attributes,
+    datasets,
+    events,
+    experiments,
+    lineage,
+    migrating,
+    per_user_statements,
+    results,
+    user_days,
+)
 from ab_platform.storage.connection import connect, reading, writing
 from ab_platform.storage.datasets import DatasetWriter, InteractionColumns
 from ab_platform.storage.events import OutcomeColumns, Recorded
-from ab_platform.storage.user_days import ArmMoments, Exposed, RolledUp
+from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
+from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
+from ab_platform.storage.results import Stored
+from ab_platform.storage.user_days import RolledUp
 
 __all__ = [
-    "ArmMoments",
+    "KNOWN_BEFORE",
+    "AgeCell",
+    "Cell",
     "DatasetWriter",
-    "Exposed",
+    "ExposedOn",
+    "FirstExposed",
     "InteractionColumns",
     "OutcomeColumns",
+    "PerUser",
+    "Population",
     "Recorded",
     "RolledUp",
     "Store",
+    "Stored",
+    "UserValues",
     "open_store",
 ]
 
@@ -257,39 +277,77 @@ class Store:
         with reading(self.engine) as connection:
             return RolledUp(counted, user_days.watermark(connection, experiment, as_of=None))
 
-    # What was computed ------------------------------------------------------------------------------------------------
+    # Users ------------------------------------------------------------------------------------------------------------
 
-    def moments(self, experiment: str, as_of: date) -> tuple[ArmMoments, ...]:
-        """Return the moments of every arm on every surface over `metrics.COLUMNS`, days up to `as_of` inclusive."""
-        with reading(self.engine) as connection:
-            definition = experiments.get(connection, experiment).experiment
-            return user_days.moments(connection, definition, as_of=as_of)
+    def write_attributes(self, dataset: str, name: str, values: Iterable[tuple[str, str]]) -> int:
+        """Store one attribute of users, such as their device, in place of what it was; return how many it is of."""
+        with writing(self.engine) as connection:
+            return attributes.write(connection, dataset, name, values=values)
 
-    def exposed(self, experiment: str, as_of: date) -> tuple[Exposed, ...]:
-        """Count the users exposed up to `as_of` inclusive: `all` first, then by surface, arms in order, nobody as 0."""
+    def count_interactions(self, dataset: str, *, least_rating: float) -> int:
+        """Store as the attribute `interactions` how many of them each user of a data set has."""
+        with writing(self.engine) as connection:
+            return attributes.count_interactions(connection, dataset, least_rating=least_rating)
+
+    def attributes(self, dataset: str) -> Mapping[str, int]:
+        """Return how many values each user attribute of a data set has, by name."""
         with reading(self.engine) as connection:
-            definition = experiments.get(connection, experiment).experiment
-            return user_days.exposed(connection, definition, as_of=as_of)
+            return attributes.counts(connection, dataset)
+
+    def cells(
+        self, population: Population, families: Sequence[Sequence[PerUser]], dimensions: Sequence[str] = ()
+    ) -> tuple[Cell, ...]:
+        """Add up the users of each (surface, arm, segments) exactly, sorted.
+
+        Args:
+            population: whose rows.
+            families: columns whose products with each other are wanted.
+            dimensions: what the users are divided by: user attributes, `interactions` or `cohort`.
+        """
+        with reading(self.engine) as connection:
+            return per_user_statements.cells(connection, population, families=families, dimensions=dimensions)
+
+    def user_values(self, population: Population, columns: Sequence[PerUser]) -> tuple[UserValues, ...]:
+        """Read the users' rows, a surface at a time."""
+        with reading(self.engine) as connection:
+            return per_user_statements.values(connection, population, columns=columns)
+
+    def by_age(self, population: Population, families: Sequence[Sequence[PerUser]]) -> tuple[AgeCell, ...]:
+        """Add up what users did on each day since their exposure's, of those who came then."""
+        with reading(self.engine) as connection:
+            return per_user_statements.by_age(connection, population, families=families)
+
+    def exposed_by_day(self, population: Population) -> tuple[ExposedOn, ...]:
+        """Count users on each surface by the day of their exposure."""
+        with reading(self.engine) as connection:
+            return per_user_statements.exposed_by_day(connection, population)
+
+    def first_exposed(self, population: Population, dimensions: Sequence[str] = ()) -> tuple[FirstExposed, ...]:
+        """Count users by the day of their first exposure on any surface, and by segment."""
+        with reading(self.engine) as connection:
+            return per_user_statements.first_exposed(connection, population, dimensions=dimensions)
+
+    def mixed_users(self, experiment: str, as_of: date) -> int:
+        """Count the users who were seen in several arms up to `as_of` inclusive; they are in no sum above."""
+        with reading(self.engine) as connection:
+            return per_user_statements.count_mixed(connection, experiment, as_of=as_of)
 
     def watermark(self, experiment: str, as_of: date | None = None) -> datetime | None:
         """Return the time of the newest event that is rolled up and counts, up to `as_of` where it is given."""
         with reading(self.engine) as connection:
             return user_days.watermark(connection, experiment, as_of=as_of)
 
-    def write_readout(self, lifts: Sequence[LiftRow], ratios: Sequence[SampleRatioRow]) -> None:
-        """Store results in place of those of the same experiment, day and row."""
+    # What was computed ------------------------------------------------------------------------------------------------
+
+    def write_readout(self, readout: Stored) -> None:
+        """Store results in place of those of the same experiment and day."""
         with writing(self.engine) as connection:
-            results.write(connection, lift_rows=lifts, ratio_rows=ratios)
+            results.write(connection, readout)
 
-    def lifts(self, experiment: str, as_of: date | None = None) -> tuple[LiftRow, ...]:
-        """Return the lifts as of a day, the newest by default: by surface, metric and arm, as they stand there."""
+    def readout(self, experiment: str, as_of: date | None = None) -> Stored | None:
+        """Return the results as of a day, the newest by default; None where it was not analysed."""
         with reading(self.engine) as connection:
-            return results.lifts_of(connection, experiment, as_of=as_of)
-
-    def sample_ratios(self, experiment: str, as_of: date) -> tuple[SampleRatioRow, ...]:
-        """Return the sample-ratio checks as of a day, `all` first, then by surface."""
-        with reading(self.engine) as connection:
-            return results.sample_ratios_of(connection, experiment, as_of=as_of)
+            return results.read(connection, experiment, as_of=as_of)
 
     def as_ofs(self, experiment: str) -> tuple[date, ...]:
         """List the days that were analysed, the oldest first."""

@@ -172,7 +172,6 @@ def test_an_experiment_does_not_stop_before_its_launch(store: Store) -> None:
         lambda store: store.experiment("pia-vs-multi-vea"),
         lambda store: store.ramp("pia-vs-multi-vea", 0.5, at=START),
         lambda store: store.stop("pia-vs-multi-vea", at=START),
-        lambda store: store.moments("pia-vs-multi-vea", START.date()),
     ],
 )
 def test_an_unknown_key_names_the_nearest(store: Store, ask: Callable[[Store], object]) -> None:

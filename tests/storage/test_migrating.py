@@ -6,13 +6,14 @@ from pathlib import Path
 from threading import Barrier
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from ab_platform.errors import StoreError
 from ab_platform.storage.connection import connect, reading, writing
-from ab_platform.storage.migrating import VERSION_TABLE, check_migrated, migrate, migrations_folder
+from ab_platform.storage.migrating import VERSION_TABLE, check_migrated, configured, migrate, migrations_folder
 from ab_platform.storage.schema import metadata
 from ab_platform.storage.store import Store, open_store
 
@@ -42,12 +43,12 @@ def _statements(engine: Engine) -> dict[str, list[str]]:
     """Return the parts of each CREATE statement, but for Alembic's own table and the order of constraints."""
     with engine.connect() as connection:
         rows = connection.execute(text("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
-        return {name: sorted(re.split(r",?\s*\n\s*", sql.strip())) for name, sql in rows if name != VERSION_TABLE}
+        return {name: sorted(re.split(r",\s+|\s*\n\s*", sql.strip())) for name, sql in rows if name != VERSION_TABLE}
 
 
 def test_a_second_migration_applies_nothing(empty_url: str) -> None:
     engine = connect(empty_url)
-    assert migrate(engine) == ("0001",)
+    assert migrate(engine) == ("0001", "0002")
     assert migrate(engine) == ()
     check_migrated(engine)
 
@@ -61,7 +62,7 @@ def test_two_migrations_at_once_apply_every_revision_once(empty_url: str) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(migrate_together, [connect(empty_url), connect(empty_url)]))
-    assert sorted(applied) == [(), ("0001",)]
+    assert sorted(applied) == [(), ("0001", "0002")]
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,7 +78,7 @@ def _fail(*_: object) -> None:
 
 
 def test_a_database_without_tables_names_the_command(empty_url: str) -> None:
-    with pytest.raises(StoreError, match=r"has no tables yet; it must be at 0001: run `abp migrate`"):
+    with pytest.raises(StoreError, match=r"has no tables yet; it must be at 0002: run `abp migrate`"):
         open_store(empty_url, migrate=False)
 
 
@@ -98,3 +99,33 @@ def test_a_database_of_a_newer_version_is_left_alone(store: Store) -> None:
 
 def test_the_migrations_are_found() -> None:
     assert (migrations_folder() / "env.py").is_file()
+
+
+def test_what_was_computed_before_is_kept_and_what_counts_more_is_counted_anew(empty_url: str) -> None:
+    engine = connect(empty_url)
+    with writing(engine) as connection:
+        command.upgrade(configured(connection), "0001")
+        for statement in BEFORE_0002:
+            connection.execute(text(statement))
+    assert migrate(engine) == ("0002",)
+    with reading(engine) as connection:
+        lifts = connection.execute(text("SELECT metric, lift, role, difference, interval_alpha FROM lifts")).all()
+        splits = connection.execute(text("SELECT scope, p_value, e_value FROM sample_ratios")).all()
+        opened = connection.execute(text("SELECT experiment, user_id FROM open_user_days")).all()
+        user_days = connection.execute(text("SELECT count(*) FROM user_days")).scalar_one()
+    assert [tuple(row) for row in lifts] == [("play_duration", 0.5, "secondary", 5.0, 0.05)]
+    assert [tuple(row) for row in splits] == [("all", 0.6, None)]
+    assert [tuple(row) for row in opened] == [("old", "u")]
+    assert user_days == 0
+
+
+BEFORE_0002 = (
+    "INSERT INTO user_days (experiment, user_id, surface, day, arm, impressions, clicks, watch_seconds, last_at) "
+    "VALUES ('old', 'u', 'home_card', '2026-03-01', 'pia', 3, 1, 2.5, '2026-03-01 10:00:00')",
+    "INSERT INTO lifts (experiment, as_of, surface, metric, arm, method, alpha, watermark, users_control, "
+    "users_treatment, numerator_control, numerator_treatment, denominator_control, denominator_treatment, control, "
+    "treatment, lift, low, high, p_value) VALUES ('old', '2026-03-01', 'home_card', 'play_duration', 'pia', 'fieller', "
+    "0.05, '2026-03-01 10:00:00', 2, 2, 20, 30, 2, 2, 10, 15, 0.5, 0.1, 0.9, 0.01)",
+    "INSERT INTO sample_ratios (experiment, as_of, scope, watermark, arms, counts, expected, chi2, p_value, alarm) "
+    "VALUES ('old', '2026-03-01', 'all', '2026-03-01 10:00:00', '[]', '[]', '[]', 0.2, 0.6, false)",
+)

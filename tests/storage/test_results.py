@@ -4,9 +4,8 @@ from dataclasses import replace
 from datetime import date
 from math import inf
 
-from ab_platform.events import SURFACES
-from ab_platform.results import LiftRow, SampleRatioRow
-from ab_platform.storage.store import Store
+from ab_platform.results import DecisionRow, LiftRow, Look, SampleRatioRow, SegmentRow, SegmentTestRow
+from ab_platform.storage.store import Store, Stored
 from tests.storage.made import KEY, START, started
 
 DAY, NEXT = date(2026, 3, 1), date(2026, 3, 2)
@@ -17,8 +16,13 @@ LIFT = LiftRow(
     surface="home_card",
     metric="play_duration",
     arm="pia",
+    role="primary",
     method="fieller",
+    monitoring="sequential",
+    adjustment="holm",
     alpha=0.05,
+    interval_alpha=0.025,
+    null_lift=-0.02,
     watermark=START,
     users_control=10,
     users_treatment=12,
@@ -28,59 +32,66 @@ LIFT = LiftRow(
     denominator_treatment=12.0,
     control=10.05,
     treatment=15.02,
+    difference=4.97,
+    difference_low=-1.0,
+    difference_high=11.0,
     lift=0.4945,
     low=-0.1,
     high=inf,
     p_value=0.07,
+    detectable=0.6,
+    variance_saved=0.31,
+    cap=86.5,
     reason="the control is not far from 0; the interval is unbounded",
 )
-RATIO = SampleRatioRow(KEY, DAY, "all", START, ("control", "pia"), (10, 12), (11.0, 11.0), 0.18, 0.67, False, None)
+RATIO = SampleRatioRow(KEY, DAY, "all", START, ("control", "pia"), (10, 12), (11.0, 11.0), 0.18, 0.67, 0.9, False, None)
+SEGMENT = SegmentRow(
+    KEY, DAY, "home_card", "play_duration", "pia", "device", "tv", 5, 6, 10.0, 11.0, 0.1, -0.5, 0.8, 0.4, None
+)
+TEST = SegmentTestRow(KEY, DAY, "home_card", "play_duration", "pia", "device", 2.5, 1, 0.11, None)
+DECISION = DecisionRow(KEY, DAY, "pia", "keep running", "no primary row shows a difference yet", 3.5)
+LOOK = Look(KEY, DAY, START, 22, 1, ("Monitoring: sequential.", "Covariates: none."))
+
+WHOLE = Stored(LOOK, (LIFT,), (RATIO,), (DECISION,), (SEGMENT,), (TEST,))
 
 
 def test_results_come_back_as_they_were_written(store: Store) -> None:
     started(store)
-    store.write_readout([LIFT], [RATIO])
-    assert store.lifts(KEY, DAY) == (LIFT,)
-    assert store.sample_ratios(KEY, DAY) == (RATIO,)
+    store.write_readout(WHOLE)
+    assert store.readout(KEY, DAY) == WHOLE
 
 
 def test_a_number_that_could_not_be_computed_comes_back_absent(store: Store) -> None:
     started(store)
     absent = replace(LIFT, control=None, treatment=None, lift=None, low=None, high=None, p_value=None, reason="nobody")
-    unknown = replace(RATIO, chi2=None, p_value=None, reason="nobody")
-    store.write_readout([absent], [unknown])
-    assert store.lifts(KEY) == (absent,)
-    assert store.sample_ratios(KEY, DAY) == (unknown,)
+    unknown = replace(RATIO, chi2=None, p_value=None, e_value=None, reason="nobody")
+    without = replace(WHOLE, lifts=(absent,), sample_ratios=(unknown,))
+    store.write_readout(without)
+    assert store.readout(KEY) == without
 
 
-def test_writing_again_replaces_the_same_rows_and_no_others(store: Store) -> None:
+def test_writing_again_replaces_the_rows_of_the_day_and_no_others(store: Store) -> None:
     started(store)
-    store.write_readout([LIFT, replace(LIFT, as_of=NEXT)], [RATIO])
-    again = replace(LIFT, lift=0.5, reason=None)
-    store.write_readout([again], [replace(RATIO, alarm=True)])
-    assert store.lifts(KEY, DAY) == (again,)
-    assert store.lifts(KEY, NEXT) == (replace(LIFT, as_of=NEXT),)
-    assert store.sample_ratios(KEY, DAY) == (replace(RATIO, alarm=True),)
+    later = replace(WHOLE, look=replace(LOOK, as_of=NEXT), lifts=(replace(LIFT, as_of=NEXT),), segments=())
+    later = replace(later, sample_ratios=(), decisions=(), segment_tests=())
+    store.write_readout(WHOLE)
+    store.write_readout(later)
+    again = replace(WHOLE, lifts=(replace(LIFT, lift=0.5, reason=None),), segments=())
+    store.write_readout(again)
+    assert store.readout(KEY, DAY) == again
+    assert store.readout(KEY, NEXT) == later
 
 
 def test_the_newest_day_is_the_default(store: Store) -> None:
     started(store)
-    store.write_readout([replace(LIFT, as_of=NEXT), LIFT], [])
-    assert store.lifts(KEY) == (replace(LIFT, as_of=NEXT),)
+    newest = replace(WHOLE, look=replace(LOOK, as_of=NEXT), lifts=(replace(LIFT, as_of=NEXT),))
+    newest = replace(newest, sample_ratios=(), decisions=(), segments=(), segment_tests=())
+    store.write_readout(newest)
+    store.write_readout(WHOLE)
+    assert store.readout(KEY) == newest
     assert store.as_ofs(KEY) == (DAY, NEXT)
 
 
-def test_rows_are_in_the_order_of_the_table(store: Store) -> None:
-    started(store)
-    metrics = ("play_duration", "click_rate_per_view", "click_rate_per_user")
-    table = [replace(LIFT, surface=surface, metric=metric) for surface in SURFACES for metric in metrics]
-    ratios = [replace(RATIO, scope=scope) for scope in ("all", *SURFACES)]
-    store.write_readout(table[::-1], ratios[::-1])
-    assert list(store.lifts(KEY)) == table
-    assert list(store.sample_ratios(KEY, DAY)) == ratios
-
-
 def test_without_an_analysis_there_is_nothing(store: Store) -> None:
-    assert store.lifts(KEY) == ()
-    assert store.sample_ratios(KEY, DAY) == ()
+    assert store.readout(KEY) is None
     assert store.as_ofs(KEY) == ()

@@ -15,14 +15,14 @@ from sqlalchemy import select
 
 from ab_platform.events import SURFACES, AnyEvent, Click, Impression, Watch
 from ab_platform.lineage import Launch
-from ab_platform.metrics import COLUMNS
 from ab_platform.statistics.moments import Moments
 from ab_platform.storage import events, schema, user_days
 from ab_platform.storage.connection import reading, writing
-from ab_platform.storage.store import ArmMoments, Exposed, RolledUp, Store, open_store
+from ab_platform.storage.store import PerUser, Population, RolledUp, Store, open_store
 from tests.storage.made import END, KEY, START, after, click, definition, impression, started, watch
 
 FAR = date(2100, 1, 1)
+COLUMNS = tuple(PerUser(name) for name in ("impressions", "clicks", "clicked", "watch_seconds"))
 LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 Key = tuple[str, str, date]
@@ -82,14 +82,32 @@ def counted(happened: Iterable[AnyEvent], launched: Launch) -> dict[Key, Day]:
     return days
 
 
+def mixed(happened: Iterable[AnyEvent], launched: Launch) -> set[str]:
+    """Return the users who were shown several arms."""
+    arms: dict[str, set[str]] = defaultdict(set)
+    for event in happened:
+        if isinstance(event, Impression) and launched.starts_at <= event.at < launched.ends_at:
+            arms[event.user_id].add(event.arm)
+    return {user for user, shown in arms.items() if len(shown) > 1}
+
+
+def moments(store: Store, key: str, as_of: date) -> dict[tuple[str, str], Moments]:
+    cells = store.cells(Population(key, as_of, "ml-1m"), [COLUMNS])
+    return {(cell.surface, cell.arm): cell.sums.moments(COLUMNS) for cell in cells}
+
+
 def exact_moments(happened: Iterable[AnyEvent], launched: Launch) -> dict[tuple[str, str], Moments]:
-    """Take the moments of every user exposed, from whole numbers."""
+    """Take the moments of every user exposed in a single arm, from whole numbers."""
+    happened = list(happened)
+    left_out = mixed(happened, launched)
     users: dict[tuple[str, str], list[list[int]]] = defaultdict(list)
     totals: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
     for (user, surface, _), day in counted(happened, launched).items():
         total = totals[user, surface]
         totals[user, surface] = [total[0] + day.impressions, total[1] + day.clicks, total[2] + day.milliseconds]
     for (user, surface), (_, arm) in first_impressions(happened, launched).items():
+        if user in left_out:
+            continue
         impressions, clicks, milliseconds = totals[user, surface]
         users[surface, arm].append([impressions, clicks, int(clicks > 0), milliseconds])
     return {place: _moments(values) for place, values in users.items()}
@@ -101,15 +119,13 @@ def _moments(users: Sequence[Sequence[int]]) -> Moments:
     return Moments.from_exact_sums(len(users), [sum(column) for column in columns], products, scale=[1, 1, 1, 0.001])
 
 
-def assert_same_moments(found: Sequence[ArmMoments], expected: Mapping[tuple[str, str], Moments]) -> None:
+def assert_same_moments(found: Mapping[tuple[str, str], Moments], expected: Mapping[tuple[str, str], Moments]) -> None:
     """Compare digit by digit."""
-    nobody = Moments.empty(len(COLUMNS))
-    assert {(each.surface, each.arm) for each in found} >= set(expected)
-    for each in found:
-        wanted = expected.get((each.surface, each.arm), nobody)
-        assert each.moments.n == wanted.n
-        assert each.moments.means.tolist() == wanted.means.tolist()
-        assert each.moments.cross.tolist() == wanted.cross.tolist()
+    assert set(found) == set(expected)
+    for place, wanted in expected.items():
+        assert found[place].n == wanted.n
+        assert found[place].means.tolist() == wanted.means.tolist()
+        assert found[place].cross.tolist() == wanted.cross.tolist()
 
 
 def test_a_user_day_adds_up_what_the_user_saw_and_did(store: Store) -> None:
@@ -189,7 +205,7 @@ def test_a_stop_takes_back_what_came_after_it(store: Store) -> None:
         ("u", after(days=1).date()): 1,
     }
     assert store.watermark(KEY) == after(days=1)
-    assert [each.users for each in store.exposed(KEY, FAR) if each.arm == "control"] == [1, 1, 0]
+    assert [each.users for each in store.first_exposed(Population(KEY, FAR, "ml-1m"))] == [1]
 
 
 def test_a_roll_up_of_one_experiment_leaves_the_others_open(store: Store) -> None:
@@ -219,19 +235,29 @@ def test_the_watermark_is_of_the_days_that_are_asked_for(store: Store) -> None:
     assert store.watermark(KEY, after(days=-1).date()) is None
 
 
-def test_users_are_counted_per_surface_and_once_over_all_also_where_nobody_is(store: Store) -> None:
+def test_users_are_counted_per_surface_and_once_over_all(store: Store) -> None:
     started(store)
     store.record([impression("u", START), impression("u", after(days=1), surface="movie_card")])
     store.record([impression("v", after(days=2), surface="movie_card")])
-    assert store.exposed(KEY, after(days=1).date()) == (
-        Exposed("all", "control", 1),
-        Exposed("all", "pia", 0),
-        Exposed("home_card", "control", 1),
-        Exposed("home_card", "pia", 0),
-        Exposed("movie_card", "control", 1),
-        Exposed("movie_card", "pia", 0),
-    )
-    assert [each.users for each in store.exposed(KEY, FAR) if each.arm == "control"] == [2, 1, 2]
+    early, late = (Population(KEY, day, "ml-1m") for day in (after(days=1).date(), FAR))
+    assert [(each.surface, each.users) for each in store.exposed_by_day(early)] == [("home_card", 1), ("movie_card", 1)]
+    assert [(each.day, each.users) for each in store.first_exposed(early)] == [(START.date(), 1)]
+    assert [(each.day, each.users) for each in store.first_exposed(late)] == [
+        (START.date(), 1),
+        (after(days=2).date(), 1),
+    ]
+
+
+def test_a_user_shown_two_arms_counts_until_the_day_of_the_second(store: Store) -> None:
+    started(store)
+    store.record([impression("u", START), impression("u", after(days=2), arm="pia", surface="movie_card")])
+    store.record([impression("v", START)])
+    store.roll_up(KEY)
+    before, then = after(days=1).date(), after(days=2).date()
+    assert (store.mixed_users(KEY, before), store.mixed_users(KEY, then)) == (0, 1)
+    users = {day: moments(store, KEY, day)["home_card", "control"].n for day in (before, then)}
+    assert users == {before: 2, then: 1}
+    assert ("movie_card", "pia") not in moments(store, KEY, FAR)
 
 
 def test_moments_are_of_the_days_up_to_as_of(store: Store) -> None:
@@ -240,8 +266,8 @@ def test_moments_are_of_the_days_up_to_as_of(store: Store) -> None:
     happened += [watch("u", after(days=3), 7.001)]
     store.record(happened)
     store.roll_up(KEY)
-    assert_same_moments(store.moments(KEY, after(days=1).date()), exact_moments(happened[:2], launched))
-    assert_same_moments(store.moments(KEY, FAR), exact_moments(happened, launched))
+    assert_same_moments(moments(store, KEY, after(days=1).date()), exact_moments(happened[:2], launched))
+    assert_same_moments(moments(store, KEY, FAR), exact_moments(happened, launched))
 
 
 def test_moments_stay_exact_where_64_bits_would_not_do(store: Store) -> None:
@@ -259,7 +285,7 @@ def test_moments_stay_exact_where_64_bits_would_not_do(store: Store) -> None:
     expected = exact_moments(happened, launched)
     week = days * plays * 86_399_999
     assert users * week**2 > 2**63
-    assert_same_moments(store.moments(KEY, FAR), expected)
+    assert_same_moments(moments(store, KEY, FAR), expected)
 
 
 USERS = ("u", "v", "w")
@@ -309,7 +335,7 @@ def test_any_order_any_repetition_and_any_batches_give_the_same_user_days_and_mo
         store.stop(key, at=launched.stopped_at)
     store.roll_up(key)
     assert stored(store, key) == counted(mine, launched)
-    assert_same_moments(store.moments(key, FAR), exact_moments(_until_the_stop(mine, launched), launched))
+    assert_same_moments(moments(store, key, FAR), exact_moments(_until_the_stop(mine, launched), launched))
 
 
 def _own_id(event: AnyEvent, key: str) -> Any:
