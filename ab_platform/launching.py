@@ -10,11 +10,12 @@ from ab_platform.assignment import assign_all
 from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
-from ab_platform.metrics import column_index, metric
+from ab_platform.metrics import metric
 from ab_platform.serving import Histories, Server
 from ab_platform.statistics.lift import estimate
 from ab_platform.statistics.power import detectable_lift
-from ab_platform.storage.store import Store
+from ab_platform.storage.exact_sums import ExactSums
+from ab_platform.storage.store import PerUser, Population, Store
 from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, recipe, train, trained
 from models.popularity import Popularity
 from models.recommender import FitOptions
@@ -181,6 +182,7 @@ def launch(
         starts_at=starts_at,
         ends_at=starts_at + timedelta(days=experiment.days),
     )
+    store.count_interactions(experiment.data.dataset, least_rating=experiment.data.least_rating)
     store.launch(made)
     return store.experiment(experiment.key)
 
@@ -238,13 +240,14 @@ def _variation(store: Store, experiment: Experiment) -> tuple[float, str]:
         watermark = store.watermark(past.experiment.key)
         if watermark is None or past.experiment.data.dataset != experiment.data.dataset:
             continue
-        for each in store.moments(past.experiment.key, watermark.date()):
-            if (each.surface, each.arm) == (surface, past.experiment.control.name):
-                row = metric(name)
-                denominator = None if row.denominator is None else column_index(row.denominator)
-                found = estimate(each.moments, column_index(row.numerator), denominator)
-                if found.value and found.variance:
-                    return (found.variance * found.n) ** 0.5 / abs(found.value), f"measured in {past.experiment.key}"
+        columns = [PerUser(column) for column in metric(name, experiment.metrics).columns]
+        population = Population(past.experiment.key, watermark.date(), experiment.data.dataset)
+        control = (surface, past.experiment.control.name)
+        cells = [cell for cell in store.cells(population, [columns]) if (cell.surface, cell.arm) == control]
+        moments = ExactSums.total(cell.sums for cell in cells).moments(columns)
+        found = estimate(moments, 0, 1 if len(columns) == 2 else None)
+        if found.value and found.variance:
+            return (found.variance * found.n) ** 0.5 / abs(found.value), f"measured in {past.experiment.key}"
     return ASSUMED_VARIATION, "assumed: no past user-days"
 
 

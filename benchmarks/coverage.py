@@ -22,10 +22,10 @@ from numpy.typing import NDArray
 from rich.progress import track
 from scipy.stats import binom
 
-from ab_platform.analysis import ArmMoments, estimates, exposed_moments, truths
+from ab_platform.analysis.truth import ArmMoments, estimates, exposed_moments, truths
 from ab_platform.assignment import assign_all
 from ab_platform.experiment import Experiment
-from ab_platform.metrics import SURFACE_LABELS, metric, rows
+from ab_platform.metrics import SURFACE_LABELS, metric
 from ab_platform.results import Truth
 from ab_platform.settings import from_environment
 from ab_platform.statistics.lift import lift
@@ -54,17 +54,19 @@ def cover(
     experiment: Experiment, outcomes: Sequence[OutcomeColumns], users: Sequence[str], *, rounds: int
 ) -> list[Covered]:
     """Re-randomise and count, for every row of the table."""
-    known = truths(experiment, outcomes)
+    known = truths(experiment, outcomes, [])
     held = np.zeros(len(known), dtype=int)
     widths: NDArray[np.float64] = np.zeros((rounds, len(known)))
     lifts: NDArray[np.float64] = np.zeros((rounds, len(known)))
     for number in track(range(rounds), description="re-randomise"):
         moments = _moments(replace(experiment, salt=f"{experiment.salt}/coverage/{number}"), outcomes, users)
-        for place, ((surface, each), truth) in enumerate(zip(rows(experiment.surfaces), known, strict=True)):
+        for place, truth in enumerate(known):
             [treatment] = experiment.treatments
-            found = lift(*estimates(moments, surface, each, experiment.control, treatment), alpha=experiment.alpha)
+            each = metric(truth.metric, experiment.metrics)
+            pair = estimates(moments, truth.surface, each, experiment.control, treatment)
+            found = lift(*pair, alpha=experiment.alpha)
             if found.low is None or found.high is None or found.lift is None or truth.lift is None:
-                raise SystemExit(f"{surface}.{each.name} could not be computed: {found.reason}")
+                raise SystemExit(f"{truth.surface}.{each.name} could not be computed: {found.reason}")
             held[place] += found.low <= truth.lift <= found.high
             widths[number, place], lifts[number, place] = found.high - found.low, found.lift
     spread = 2 * 1.959964 * lifts.std(axis=0, ddof=1)

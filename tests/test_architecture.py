@@ -24,7 +24,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "ab_platform/statistics": HEAVY | {"models", "ab_platform.storage", "ab_platform.analysis"},
     "ab_platform/reporting": HEAVY | {"models", "ab_platform.storage", "ab_platform.analysis"},
     "ab_platform/storage": {"torch", "airflow", "streamlit", "models", "ab_platform.analysis", "ab_platform.serving"},
-    "ab_platform/analysis.py": HEAVY | {"models"},
+    "ab_platform/analysis": HEAVY | {"models"},
     "ab_platform/serving.py": HEAVY,
     "ab_platform/replay.py": HEAVY,
     "ab_platform/training.py": HEAVY,

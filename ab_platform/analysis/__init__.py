@@ -1,0 +1,6 @@
+"""user_days -> sums per arm -> lifts, checks of the split, segments and the decision, stored by as_of."""
+
+from ab_platform.analysis.readout import analyze, readout
+from ab_platform.analysis.truth import truths
+
+__all__ = ["analyze", "readout", "truths"]

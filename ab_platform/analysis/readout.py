@@ -1,0 +1,241 @@
+"""Analyze one experiment as of a day, store what was found, and read it back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+
+from ab_platform.analysis import deciding
+from ab_platform.analysis.comparing import PREDICTORS, by_surface, from_cells, from_rows
+from ab_platform.analysis.looks import Monitored, monitored
+from ab_platform.analysis.plan import BEFORE, PREDICTION, RowPlan, plan_rows
+from ab_platform.analysis.segments import Batch, age_rows, ages_apply, batches, segment_rows
+from ab_platform.analysis.split import split_rows
+from ab_platform.analysis.table import Inferred, lift_rows
+from ab_platform.analysis.truth import truths
+from ab_platform.errors import ExperimentError, NotFoundError, nearest
+from ab_platform.events import Surface
+from ab_platform.experiment import Experiment
+from ab_platform.lineage import Launch
+from ab_platform.results import LiftRow, Look, Readout
+from ab_platform.storage.store import Cell, ExposedOn, PerUser, Population, Store, Stored, UserValues
+
+
+@dataclass(frozen=True, eq=False)
+class Users:
+    """What was read of the users.
+
+    Attributes:
+        population: who they are.
+        cells: exact sums, by the batch of dimensions that divided them.
+        rows: the users' own rows by surface, where a row of the table needs them.
+        columns: of those rows.
+        exposed: how many were exposed on each surface and day.
+    """
+
+    population: Population
+    cells: Mapping[Batch, Sequence[Cell]]
+    rows: Mapping[str, UserValues]
+    columns: tuple[PerUser, ...]
+    exposed: tuple[ExposedOn, ...]
+
+
+def analyze(store: Store, key: str, *, as_of: date | None = None) -> Readout:
+    """Roll up what is new, compute every row of the table, and store it by `as_of`.
+
+    Args:
+        store: holds events, user-days and results.
+        key: the experiment.
+        as_of: last day (UTC, inclusive) that counts; by default the day of the newest event.
+
+    Raises:
+        NotFoundError: for an unknown experiment, or one without a single event.
+        ExperimentError: for a segment or covariate that nothing is stored of.
+    """
+    launch = store.experiment(key)
+    # Of every experiment: what users did in earlier ones takes variance out of this one.
+    store.roll_up()
+    watermark = store.watermark(key, as_of)
+    if watermark is None:
+        raise NotFoundError(f"{key} has no events that count yet; replay visits: `abp replay {key}`")
+    as_of = as_of or watermark.astimezone(UTC).date()
+    population = population_of(store, launch, as_of)
+    plans = plan_rows(launch.experiment, before=bool(population.earlier))
+    users = _read_users(store, launch, population, plans)
+    store.write_readout(_stored(store, launch, users, plans, watermark))
+    return readout(store, key, as_of=as_of)
+
+
+def readout(store: Store, key: str, *, as_of: date | None = None) -> Readout:
+    """Read the stored results of one experiment.
+
+    Args:
+        store: holds the results.
+        key: the experiment.
+        as_of: which analysis; the newest by default.
+
+    Raises:
+        NotFoundError: for an unknown experiment, or a day that was not analysed.
+    """
+    launch = store.experiment(key)
+    stored = store.readout(key, as_of)
+    if stored is None:
+        when = "yet" if as_of is None else f"as of {as_of}"
+        raise NotFoundError(f"{key} is not analysed {when}; run `abp analyze {key}`")
+    experiment = launch.experiment
+    rows = {(row.surface, row.metric.name): row for row in experiment.rows}
+    first = stored.lifts[0]
+    return Readout(
+        experiment=key,
+        as_of=first.as_of,
+        watermark=first.watermark,
+        lifts=tuple(sorted(stored.lifts, key=lambda row: _place(row, experiment, list(rows)))),
+        sample_ratios=tuple(sorted(stored.sample_ratios, key=lambda row: _scope_place(row.scope, experiment))),
+        truths=truths(experiment, store.outcomes(key), store.changes(key)),
+        labels=_labels(experiment),
+        rows=rows,
+        decisions=stored.decisions,
+        segments=stored.segments,
+        segment_tests=stored.segment_tests,
+        look=stored.look,
+    )
+
+
+def population_of(store: Store, launch: Launch, as_of: date) -> Population:
+    """Say whose rows an analysis is made of, and in which experiments they were seen before."""
+    rule = launch.experiment.analysis
+    dataset = launch.experiment.data.dataset
+    reach = launch.starts_at - timedelta(days=rule.covariate_days)
+    earlier = sorted(
+        each.experiment.key
+        for each in store.experiments()
+        if each.experiment.key != launch.experiment.key
+        and each.experiment.data.dataset == dataset
+        and each.starts_at < launch.ends_at
+        and (each.stopped_at or each.ends_at) > reach
+    )
+    wanted = {BEFORE, PREDICTION} & set(rule.covariates)
+    return Population(launch.experiment.key, as_of, dataset, tuple(earlier) if wanted else (), rule.covariate_days)
+
+
+def _read_users(store: Store, launch: Launch, population: Population, plans: Sequence[RowPlan]) -> Users:
+    attributes = store.attributes(population.dataset)
+    _require_covariates(launch.experiment, attributes)
+    days = (population.as_of - launch.starts_at.astimezone(UTC).date()).days + 1
+    families = _families(plans)
+    cells = {
+        batch: store.cells(population, families, batch.dimensions)
+        for batch in batches(launch.experiment, attributes, days)
+    }
+    columns = _row_columns(launch.experiment, plans)
+    rows = by_surface(store.user_values(population, columns)) if columns else {}
+    return Users(population, cells, rows, columns, store.exposed_by_day(population))
+
+
+def _families(plans: Sequence[RowPlan]) -> tuple[tuple[PerUser, ...], ...]:
+    """Return the columns of each row that sums will do for, each family once."""
+    return tuple(dict.fromkeys(plan.columns for plan in plans if plan.row.metric.statistic == "mean"))
+
+
+def _row_columns(experiment: Experiment, plans: Sequence[RowPlan]) -> tuple[PerUser, ...]:
+    needed = [column for plan in plans if plan.needs_rows for column in plan.columns]
+    if any(plan.predicted for plan in plans):
+        known = [name for name in experiment.analysis.covariates if name not in (BEFORE, PREDICTION)]
+        needed += [*PREDICTORS, *(PerUser(name, "attribute") for name in known)]
+    return tuple(dict.fromkeys(needed))
+
+
+def _require_covariates(experiment: Experiment, attributes: Mapping[str, int]) -> None:
+    for name in experiment.analysis.covariates:
+        if name not in (BEFORE, PREDICTION) and name not in attributes:
+            known = nearest(name, [*attributes, BEFORE, PREDICTION])
+            raise ExperimentError(
+                f"covariate '{name}' is no user attribute of the data set; {known}", ("analysis", "covariates")
+            )
+
+
+def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan], watermark: datetime) -> Stored:
+    experiment, as_of = launch.experiment, users.population.as_of
+    look = monitored(launch, users.exposed, as_of)
+    lifts = lift_rows(experiment, _inferred(experiment, plans, users), look, as_of=as_of, watermark=watermark)
+    dimensions = experiment.analysis.segments
+    first = store.first_exposed(users.population, dimensions)
+    splits = split_rows(
+        launch, store.changes(experiment.key), users.exposed, first, dimensions, as_of=as_of, watermark=watermark
+    )
+    rows, tests = segment_rows(experiment, plans, users.cells, look, as_of=as_of)
+    aging = [plan for plan in plans if ages_apply(plan)]
+    ages = (
+        store.by_age(users.population, [plan.columns[: len(plan.row.metric.columns)] for plan in aging])
+        if aging
+        else ()
+    )
+    counted = Look(
+        experiment.key,
+        as_of,
+        watermark,
+        sum(each.users for each in first),
+        store.mixed_users(experiment.key, as_of),
+        _told(experiment, users.population, look),
+    )
+    return Stored(
+        counted,
+        lifts,
+        splits,
+        deciding.decisions(launch, lifts, splits, counted, first),
+        (*rows, *age_rows(experiment, plans, ages, users.exposed, look, as_of=as_of)),
+        tests,
+    )
+
+
+def _inferred(experiment: Experiment, plans: Sequence[RowPlan], users: Users) -> list[Inferred]:
+    cells = next(iter(users.cells.values()))
+    found = []
+    for plan in plans:
+        rows = users.rows.get(plan.row.surface)
+        for arm in experiment.treatments:
+            if plan.needs_rows and rows is not None:
+                compared = from_rows(plan, rows, users.columns, experiment.control.name, arm.name)
+            else:
+                compared = from_cells(plan, cells, experiment.control.name, arm.name)
+            found.append(Inferred(plan, arm.name, compared))
+    return found
+
+
+def _told(experiment: Experiment, population: Population, look: Monitored) -> tuple[str, ...]:
+    rule = experiment.analysis
+    primary = len(experiment.primary) * len(experiment.treatments)
+    adjusted = {
+        "holm": "by Holm's method",
+        "benjamini_hochberg": "by Benjamini and Hochberg's method",
+        "none": "for nothing",
+    }[rule.adjustment]
+    family = f"{primary} primary rows are adjusted {adjusted}" if primary > 1 else "one primary row needs no adjustment"
+    names = [name for name in rule.covariates if population.earlier or name not in (BEFORE, PREDICTION)]
+    return (
+        look.told,
+        f"Multiplicity: {family}; secondary rows and guardrails are not adjusted.",
+        f"Covariates: {', '.join(names) or 'none'}.",
+    )
+
+
+def _labels(experiment: Experiment) -> dict[str, str]:
+    """Say what each arm is, control first, by the settings that not all arms share."""
+    shared = set.intersection(*(set(arm.config.items()) for arm in experiment.arms))
+    labels = {}
+    for arm in (experiment.control, *experiment.treatments):
+        own = ", ".join(f"{name} {value}" for name, value in arm.config.items() if (name, value) not in shared)
+        labels[arm.name] = f"{arm.recommender} ({own})" if own else arm.recommender
+    return labels
+
+
+def _place(row: LiftRow, experiment: Experiment, keys: Sequence[tuple[Surface, str]]) -> tuple[int, int]:
+    arms = [arm.name for arm in experiment.arms]
+    key = (row.surface, row.metric)
+    return (keys.index(key) if key in keys else len(keys)), arms.index(row.arm)
+
+
+def _scope_place(scope: str, experiment: Experiment) -> tuple[int, str]:
+    order = ("all", *experiment.surfaces)
+    return (order.index(scope), "") if scope in order else (len(order), scope)
