@@ -35,6 +35,7 @@ class Compared:
         control: moments of the control's users in the metric's own columns, for its totals.
         treatment: the same, treatment.
         cap: where a winsorised metric was cut.
+        values: of the arms, control first, where they are known without a variance.
         reason: why an estimate is absent, beyond what the estimates tell.
     """
 
@@ -42,6 +43,7 @@ class Compared:
     control: Moments
     treatment: Moments
     cap: float | None = None
+    values: tuple[float | None, float | None] = (None, None)
     reason: str | None = None
 
 
@@ -95,7 +97,8 @@ def _quantiles(plan: RowPlan, table: Table, arms: Sequence[NDArray[np.bool_]]) -
     ]
     reason = next((each.reason for each in found if each.reason), None)
     control, treatment = (Moments.of(table[among, :1]) for among in arms)
-    return Compared(Adjusted(estimates[0], estimates[1]), control, treatment, reason=reason)
+    values = (found[0].value, found[1].value)
+    return Compared(Adjusted(estimates[0], estimates[1]), control, treatment, values=values, reason=reason)
 
 
 def _winsorised(plan: RowPlan, table: Table, control: NDArray[np.bool_]) -> tuple[Table, float | None]:
@@ -126,9 +129,9 @@ def _with_prediction(
     predictions = np.zeros((len(table), len(plan.row.metric.columns)))
     for place in range(predictions.shape[1]):
         predictions[among, place] = cross_fitted(features, table[among, place], folds)
-    width = table.shape[1]
-    covariate = Ratio(width, width + 1 if predictions.shape[1] == 2 else None)
-    wider = replace(plan, covariates=(*plan.covariates, covariate))
+    # A ratio's two predictions are covariates of their own: they are centred, so there is no ratio of them.
+    predicted = (Ratio(table.shape[1] + place) for place in range(predictions.shape[1]))
+    wider = replace(plan, covariates=(*plan.covariates, *predicted))
     whole = np.hstack([table, predictions])
     return _compared(wider, *(Moments.of(whole[arm]) for arm in arms))
 

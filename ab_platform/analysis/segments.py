@@ -14,7 +14,6 @@ from ab_platform.events import Surface
 from ab_platform.experiment import Experiment
 from ab_platform.metrics import MEASURES
 from ab_platform.results import SegmentRow, SegmentTestRow
-from ab_platform.statistics.cuped import Adjusted
 from ab_platform.statistics.lift import Lift, lift
 from ab_platform.statistics.multiplicity import adjust
 from ab_platform.statistics.segment_differences import SegmentLift, differences
@@ -26,6 +25,9 @@ COHORT, INTERACTIONS = "cohort", "interactions"
 
 MOST_SEGMENTS = 50
 """Values of one dimension beyond which its rows would be too many to read and too thin to tell anything."""
+
+LEAST_USERS = 30
+"""Users in each arm of a segment below which its variance is too rough to weigh it against others."""
 
 CELLS_AT_ONCE = 2_000
 """Combinations of segments that one query divides the users into: every dimension's rows are sums of the same cells."""
@@ -90,6 +92,8 @@ def segment_rows(
 ) -> tuple[tuple[SegmentRow, ...], tuple[SegmentTestRow, ...]]:
     """Infer every row of the table that is a mean in every segment, and test whether the segments differ.
 
+    The tests of primary rows are one family, those of all others another: they are many, and nobody planned for one.
+
     Args:
         experiment: the definition.
         plans: of the rows.
@@ -98,7 +102,7 @@ def segment_rows(
         as_of: last day that counts.
     """
     rows: list[SegmentRow] = []
-    tests: list[SegmentTestRow] = []
+    tests: dict[bool, list[SegmentTestRow]] = {True: [], False: []}
     for batch, divided in cells.items():
         for place, dimension in enumerate(batch.dimensions):
             segments = sorted({cell.segments[place] for cell in divided}, key=_natural)
@@ -110,8 +114,8 @@ def segment_rows(
                     inferred = [(segment, each, _infer(experiment, each, monitored)) for segment, each in found]
                     key = (experiment.key, as_of, plan.row.surface, plan.row.metric.name, arm.name, dimension)
                     rows += [_row(key, segment, each, one) for segment, each, one in inferred]
-                    tests.append(_test(key, inferred))
-    return tuple(rows), _holm(experiment, tests)
+                    tests[plan.row.role == "primary"].append(_test(key, inferred))
+    return tuple(rows), (*_holm(experiment, tests[True]), *_holm(experiment, tests[False]))
 
 
 def age_rows(
@@ -216,25 +220,27 @@ def _row(key: Key, segment: str, compared: Compared, found: Lift) -> SegmentRow:
 def _test(key: Key, inferred: Sequence[tuple[str, Compared, Lift]]) -> SegmentTestRow:
     experiment, as_of, surface, metric, arm, dimension = key
     found = differences(
-        [SegmentLift(segment, one.lift, _lift_variance(compared.adjusted)) for segment, compared, one in inferred]
+        [SegmentLift(segment, one.lift, _lift_variance(compared)) for segment, compared, one in inferred]
     )
     return SegmentTestRow(
         experiment, as_of, surface, metric, arm, dimension, found.q, found.degrees, found.p_value, found.reason
     )
 
 
-def _lift_variance(adjusted: Adjusted) -> float | None:
-    """Return the delta method's variance of a lift."""
-    control, treatment = adjusted.control, adjusted.treatment
+def _lift_variance(compared: Compared) -> float | None:
+    """Return the delta method's variance of a lift; None where too few users tell it."""
+    control, treatment = compared.adjusted.control, compared.adjusted.treatment
+    if min(control.n, treatment.n) < LEAST_USERS:
+        return None
     if not control.value or treatment.value is None or control.variance is None or treatment.variance is None:
         return None
     ratio = treatment.value / control.value
-    shared = 0.0 if adjusted.joint is None else adjusted.joint.covariance
+    shared = 0.0 if compared.adjusted.joint is None else compared.adjusted.joint.covariance
     return (treatment.variance - 2.0 * ratio * shared + ratio**2 * control.variance) / control.value**2
 
 
 def _holm(experiment: Experiment, tests: Sequence[SegmentTestRow]) -> tuple[SegmentTestRow, ...]:
-    """Adjust over all tests between segments: they are many, and nobody planned for one of them."""
+    """Adjust the tests of one family."""
     if not tests:
         return ()
     family = adjust([each.p_value for each in tests], alpha=experiment.alpha, method="holm")

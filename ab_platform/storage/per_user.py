@@ -6,11 +6,11 @@ those who were seen in several arms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from itertools import combinations_with_replacement
-from typing import Literal
+from typing import Literal, get_args
 
 import ibis
 import ibis.expr.types as ir
@@ -30,7 +30,9 @@ over the weeks of a hundred million users leaves 64 bits: SQLite would refuse th
 ATTRIBUTE_STEPS = 1_000
 """Steps per unit of a user attribute that serves as a covariate."""
 
-DimensionKind = Literal["attribute", "interactions", "cohort"]
+COHORT, INTERACTIONS = "cohort", "interactions"
+"""Dimensions that are no plain attributes: the day of the exposure, and an attribute in groups."""
+
 INTERACTION_GROUPS = ((5, "0-4"), (11, "5-10"), (51, "11-50"), (101, "51-100"))
 """Groups of Table 3 of the paper by their exclusive upper ends; beyond them is `100+`."""
 MANY_INTERACTIONS = "100+"
@@ -56,18 +58,20 @@ class Population:
     covariate_days: int = 28
 
 
+Source = Literal["during", "before", "attribute", "attribute_known"]
+
+
 @dataclass(frozen=True, order=True)
 class PerUser:
     """A column of the per-user rows.
 
     Attributes:
         name: of the column, of a user attribute, or `known` (1 for a user of whom `source` tells anything).
-        source: the experiment itself, the time before the exposure, or the user's attributes; `known:NAME` tells of
-            the attribute NAME whether it is there.
+        source: the experiment itself, the time before the exposure, the user's attributes, or whether one is there.
     """
 
     name: Column
-    source: Literal["during", "before", "attribute", "attribute_known"] = "during"
+    source: Source = "during"
 
     @property
     def steps(self) -> int:
@@ -111,15 +115,14 @@ def rows(population: Population, columns: Iterable[PerUser], dimensions: Sequenc
     """
     wanted = sorted(set(columns))
     users = exposed_users(population)
-    users = _with_during(users, population, [each.name for each in wanted if each.source == "during"])
-    users = _with_before(users, population, [each.name for each in wanted if each.source == "before"])
-    for each in wanted:
-        if each.source == "attribute":
-            users = _with_attribute(users, population.dataset, each)
-    users = _with_segments(users, population, dimensions)
-    values = {each.label: _value(users, each) for each in wanted}
-    segments = (f"segment_{place}" for place in range(len(dimensions)))
-    return users.select("user_id", "surface", "arm", *segments, **values)
+    # One chain of joins without a selection in between: SQLite cannot read queries that are nested too deep.
+    joined = users
+    for part, surface in _parts(users, population, wanted, dimensions):
+        on = [joined.user_id == part.of_user, *([joined.surface == part.of_surface] if surface else [])]
+        joined = joined.left_join(part, on)
+    values = {each.label: _value(joined, each, population.as_of) for each in wanted}
+    segments = {f"segment_{place}": _segment(joined, place, name) for place, name in enumerate(dimensions)}
+    return joined.select("user_id", "surface", "arm", **segments, **values)
 
 
 def sums(
@@ -182,11 +185,14 @@ def exposed_by_day(population: Population, *, dialect: str) -> str:
 
 def first_exposures(population: Population, dimensions: Sequence[str] = (), *, dialect: str) -> str:
     """Write the query that counts users by (arm, first_at as a day, segments) of the first exposure on any surface."""
-    users = exposed_users(population)
-    first = users.group_by("user_id", "arm").agg(exposed_on=_.exposed_on.min())
-    first = _with_segments(first, population, dimensions)
-    keys = ("arm", "exposed_on", *(f"segment_{place}" for place in range(len(dimensions))))
-    return str(ibis.to_sql(first.group_by(keys).agg(users=_.count()), dialect=dialect))
+    joined = exposed_users(population).group_by("user_id", "arm").agg(exposed_on=_.exposed_on.min())
+    for place, name in enumerate(dimensions):
+        if name != COHORT:
+            part = _stored_segment(population.dataset, place, name)
+            joined = joined.left_join(part, joined.user_id == part.of_user)
+    segments = {f"segment_{place}": _segment(joined, place, name) for place, name in enumerate(dimensions)}
+    first = joined.select("arm", "exposed_on", **segments)
+    return str(ibis.to_sql(first.group_by("arm", "exposed_on", *segments).agg(users=_.count()), dialect=dialect))
 
 
 def limb_names(columns: Iterable[PerUser]) -> tuple[str, ...]:
@@ -224,80 +230,80 @@ def _limbs(users: ir.Table, columns: Iterable[PerUser]) -> dict[str, ir.Value]:
     return limbs
 
 
-def _with_during(users: ir.Table, population: Population, names: Sequence[Column]) -> ir.Table:
-    if not names:
-        return users
+def _parts(
+    users: ir.Table, population: Population, columns: Sequence[PerUser], dimensions: Sequence[str]
+) -> Iterator[tuple[ir.Table, bool]]:
+    """Give what is joined to the users, and whether it is of their surface: totals, attributes and segments."""
+    names = {source: [each.name for each in columns if each.source == source] for source in get_args(Source)}
+    during = [name for name in names["during"] if not name.startswith("due_")]
+    if during:
+        yield _during(users, population, during), True
+    if names["before"]:
+        yield _before(users, population, names["before"]), True
+    for name in sorted({*names["attribute"], *names["attribute_known"]}):
+        stored = table(schema.user_attributes).filter(_.dataset == population.dataset, _.name == name)
+        yield stored.select(of_user=_.user_id, **{f"raw_{name}": _.value.cast("float64")}), False
+    for place, name in enumerate(dimensions):
+        if name != COHORT:
+            yield _stored_segment(population.dataset, place, name), False
+
+
+def _during(users: ir.Table, population: Population, names: Sequence[Column]) -> ir.Table:
+    """Total what users did in the experiment."""
     days = table(schema.user_days).filter(_.experiment == population.experiment, _.day <= population.as_of)
     retained = [name for name in names if name.startswith("returned_")]
     if retained:
         days = days.drop("arm").join(users.select("user_id", "surface", "exposed_on"), ["user_id", "surface"])
-    totals = {f"sum_{name}": _total(days, name) for name in _measures(names)}
+    totals = {f"sum_{name}": _day_steps(days, name).sum() for name in _measures(names)}
     totals |= {f"sum_{name}": _returned(days, _days_of(name)) for name in retained}
-    per_user = days.group_by("user_id", "surface").agg(**totals)
-    joined = users.left_join(per_user, ["user_id", "surface"]).drop("user_id_right", "surface_right")
-    due = {f"sum_{name}": _due(joined, population.as_of, _days_of(name)) for name in names if name.startswith("due_")}
-    return joined.mutate(**due) if due else joined
+    return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(**totals)
 
 
-def _with_before(users: ir.Table, population: Population, names: Sequence[Column]) -> ir.Table:
-    """Add what users did on the surface on the days before their exposure's, in earlier experiments."""
-    if not names:
-        return users
+def _before(users: ir.Table, population: Population, names: Sequence[Column]) -> ir.Table:
+    """Total what users did on the surface on the days before their exposure's, in earlier experiments."""
     days = table(schema.user_days).filter(_.experiment.isin(population.earlier or ("",)))
     pairs = users.select("user_id", "surface", "exposed_on").join(days.drop("arm"), ["user_id", "surface"])
     pairs = pairs.filter(_.day < _.exposed_on, _days_between(_.exposed_on, _.day) <= population.covariate_days)
-    totals = {f"before_sum_{name}": _total(pairs, name) for name in _measures(names)}
-    per_user = pairs.group_by("user_id", "surface").agg(before_sum_known=(_.count() > 0).ifelse(1, 0), **totals)
-    return users.left_join(per_user, ["user_id", "surface"]).drop("user_id_right", "surface_right")
+    totals = {f"before_sum_{name}": _day_steps(pairs, name).sum() for name in _measures(names)}
+    return pairs.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)
 
 
-def _with_attribute(users: ir.Table, dataset: str, column: PerUser) -> ir.Table:
-    stored = table(schema.user_attributes).filter(_.dataset == dataset, _.name == column.name)
-    number = stored.select("user_id", **{f"raw_{column.name}": _.value.cast("float64")})
-    return users.left_join(number, "user_id").drop("user_id_right")
+def _stored_segment(dataset: str, place: int, name: str) -> ir.Table:
+    stored = table(schema.user_attributes).filter(_.dataset == dataset, _.name == name)
+    return stored.select(of_user=_.user_id, **{f"stored_{place}": _.value})
 
 
-def _with_segments(users: ir.Table, population: Population, dimensions: Sequence[str]) -> ir.Table:
-    for place, dimension in enumerate(dimensions):
-        column = f"segment_{place}"
-        if dimension == "cohort":
-            users = users.mutate(**{column: _.exposed_on.cast("string")})
-            continue
-        stored = table(schema.user_attributes).filter(_.dataset == population.dataset, _.name == dimension)
-        stored = stored.select("user_id", **{column: _group(_.value) if dimension == "interactions" else _.value})
-        users = users.left_join(stored, "user_id").drop("user_id_right")
-        users = users.mutate(**{column: users[column].fill_null(UNKNOWN)})
-    return users
+def _segment(joined: ir.Table, place: int, name: str) -> ir.Value:
+    if name == COHORT:
+        return joined.exposed_on.cast("string")
+    stored = joined[f"stored_{place}"]
+    return (_group(stored) if name == INTERACTIONS else stored).fill_null(UNKNOWN)
 
 
 def _group(count: ir.Value) -> ir.Value:
     number = count.cast("int64")
-    return ibis.cases(*((number < end, name) for end, name in INTERACTION_GROUPS), else_=MANY_INTERACTIONS)
+    grouped = ibis.cases(*((number < end, name) for end, name in INTERACTION_GROUPS), else_=MANY_INTERACTIONS)
+    return count.notnull().ifelse(grouped, ibis.null("string"))
 
 
-def _value(users: ir.Table, column: PerUser) -> ir.Value:
+def _value(joined: ir.Table, column: PerUser, as_of: date) -> ir.Value:
     """Return a column in whole steps, 0 where nothing is known."""
     match column.source:
-        case "during" | "before":
-            prefix = "sum_" if column.source == "during" else "before_sum_"
-            name = "clicks" if column.name == "clicked" else column.name
-            total = users[f"{prefix}{name}"].fill_null(0)
-            return (total > 0).ifelse(1, 0).cast("int64") if column.name == "clicked" else total
         case "attribute":
-            return in_steps(users[f"raw_{column.name}"].fill_null(0.0), ATTRIBUTE_STEPS)
+            return in_steps(joined[f"raw_{column.name}"].fill_null(0.0), ATTRIBUTE_STEPS)
         case "attribute_known":
-            return users[f"raw_{column.name}"].notnull().ifelse(1, 0).cast("int64")
+            return joined[f"raw_{column.name}"].notnull().ifelse(1, 0).cast("int64")
+    if column.name.startswith("due_"):
+        return (_days_between(ibis.literal(as_of), joined.exposed_on) >= _days_of(column.name)).ifelse(1, 0)
+    prefix = "sum_" if column.source == "during" else "before_sum_"
+    total = joined[f"{prefix}{'clicks' if column.name == 'clicked' else column.name}"].fill_null(0)
+    return (total > 0).ifelse(1, 0) if column.name in ("clicked", "known") else total
 
 
 def _measures(names: Sequence[Column]) -> tuple[Measure, ...]:
     """Return the measures that columns are made of."""
     wanted = {"clicks" if name == "clicked" else name for name in names}
     return tuple(measure for measure in MEASURES if measure in wanted)
-
-
-def _total(days: ir.Table, measure: Column) -> ir.Value:
-    """Return a measure's total over days, in whole steps."""
-    return _day_steps(days, measure).sum()
 
 
 def _day_steps(days: ir.Table, measure: Column) -> ir.Value:
@@ -314,10 +320,6 @@ def _day_value(days: ir.Table, name: Column) -> ir.Value:
 def _returned(days: ir.Table, after: int) -> ir.Value:
     came = (days.impressions > 0) & (_days_between(days.day, days.exposed_on) == after)
     return came.ifelse(1, 0).max()
-
-
-def _due(users: ir.Table, as_of: date, after: int) -> ir.Value:
-    return (_days_between(ibis.literal(as_of), users.exposed_on) >= after).ifelse(1, 0).cast("int64")
 
 
 def _days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:
