@@ -11,11 +11,11 @@ from ab_platform.metrics import metric
 from ab_platform.results import DecisionRow, LiftRow, Look, SampleRatioRow
 from ab_platform.statistics.decision import (
     Calendar,
-    Guard,
     GuardrailFinding,
-    Health,
-    Primary,
+    GuardrailRow,
     PrimaryFinding,
+    PrimaryRow,
+    Split,
     days_left,
     decide,
 )
@@ -44,46 +44,48 @@ def decisions(
         rows = [row for row in lifts if row.arm == arm.name]
         primaries = [_primary(launch, row) for row in rows if row.role == "primary"]
         guards = [_guard(launch, row) for row in rows if row.role == "guardrail"]
-        decision = decide(primaries, guards, _health(splits, look), _calendar(launch, rows, look, first))
+        calendar = _calendar(launch, rows, look, first)
+        decision = decide(primaries, guards, split=_split(splits, look), calendar=calendar)
         found.append(
             DecisionRow(experiment.key, look.as_of, arm.name, decision.outcome, decision.reason, decision.days_left)
         )
     return tuple(found)
 
 
-def _primary(launch: Launch, row: LiftRow) -> Primary:
+def _primary(launch: Launch, row: LiftRow) -> PrimaryRow:
     finding: PrimaryFinding = "no difference shown"
     if row.p_value is None or row.control is None or row.treatment is None:
         finding = "unknown"
     elif row.p_value < row.alpha:
         finding = "better" if (row.treatment > row.control) == _increase_is_good(launch, row) else "worse"
-    return Primary(f"{row.surface}.{row.metric}", finding, row.reason)
+    return PrimaryRow(f"{row.surface}.{row.metric}", finding, row.reason)
 
 
-def _guard(launch: Launch, row: LiftRow) -> Guard:
+def _guard(launch: Launch, row: LiftRow) -> GuardrailRow:
     finding: GuardrailFinding = "not shown"
     if row.p_value is None or row.lift is None:
         finding = "unknown"
     elif row.p_value < row.alpha:
         within = (row.lift > row.null_lift) == _increase_is_good(launch, row)
         finding = "non-inferior" if within else "breached"
-    return Guard(f"{row.surface}.{row.metric}", finding, abs(row.null_lift), row.reason)
+    return GuardrailRow(f"{row.surface}.{row.metric}", finding, abs(row.null_lift), row.reason)
 
 
 def _increase_is_good(launch: Launch, row: LiftRow) -> bool:
     return metric(row.metric, launch.experiment.metrics).increase_is_good
 
 
-def _health(splits: Sequence[SampleRatioRow], look: Look) -> Health:
+def _split(splits: Sequence[SampleRatioRow], look: Look) -> Split:
     """Take the worst of the checks; what a segment or phase too small to be tested leaves unknown does not count."""
     mixed = look.mixed_users / max(look.users + look.mixed_users, 1)
     alarmed = next((split for split in splits if split.alarm), None)
     if alarmed is not None:
-        return Health("alarm", mixed, f"on {alarmed.scope}, {alarmed.reason}")
+        where = "" if alarmed.scope == "all" else f"on {alarmed.scope}: "
+        return Split("alarm", f"{where}{alarmed.reason}", mixed)
     overall = next((split for split in splits if split.scope == "all"), None)
     if overall is None or overall.p_value is None:
-        return Health("unknown", mixed, None if overall is None else overall.reason)
-    return Health("trust", mixed)
+        return Split("unknown", None if overall is None else overall.reason, mixed)
+    return Split("trust", None, mixed)
 
 
 def _calendar(launch: Launch, rows: Sequence[LiftRow], look: Look, first: Sequence[FirstExposed]) -> Calendar:
@@ -91,12 +93,15 @@ def _calendar(launch: Launch, rows: Sequence[LiftRow], look: Look, first: Sequen
     begun = launch.starts_at.astimezone(UTC).date()
     days = (look.as_of - begun).days + 1
     stopped = launch.stopped_at is not None and launch.stopped_at.astimezone(UTC).date() <= look.as_of
-    return Calendar(
-        experiment.analysis.monitoring, days, experiment.days, _days_left(launch, rows, days, first), stopped
-    )
+    # A stopped experiment gets no more users: its end is reached.
+    planned = days if stopped else experiment.days
+    left = None if days >= planned else _days_left(launch, rows, days, planned - days, first)
+    return Calendar(experiment.analysis.monitoring, days, planned, left)
 
 
-def _days_left(launch: Launch, rows: Sequence[LiftRow], days: int, first: Sequence[FirstExposed]) -> float | None:
+def _days_left(
+    launch: Launch, rows: Sequence[LiftRow], days: int, planned_left: int, first: Sequence[FirstExposed]
+) -> float | None:
     """Return when the lift to find could be found on every primary row, at the present rate of new users.
 
     The smallest lift that can be found falls with the square root of the users.
@@ -110,4 +115,5 @@ def _days_left(launch: Launch, rows: Sequence[LiftRow], days: int, first: Sequen
     for each in first:
         by_day[(each.day - begun).days] += each.users
     largest = max(each for each in detectable if each is not None)
-    return days_left(by_day, needed=max(1, math.ceil(sum(by_day) * (largest / abs(wanted)) ** 2)))
+    needed = math.ceil(sum(by_day) * (largest / abs(wanted)) ** 2)
+    return days_left(users_by_day=by_day, needed=needed, planned_left=planned_left)

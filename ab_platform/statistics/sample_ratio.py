@@ -34,8 +34,8 @@ With half a user expected, a healthy experiment alarms in up to 1.4 % of looks i
 CONCENTRATION = 300.0
 """How near the weights the e-value expects a mismatch to be: as if 300 users had been seen, split just as promised.
 
-Of two arms alike it needs a chi-squared of 19.8 to alarm at 1,000 users, 17.9 at 10,000, 19.5 at 100,000 and 21.9 at a
-million, where one look needs 10.8; a tenth of it would need 18 to 24, ten times as much 65 at the 1,000 users.
+Of two arms alike it alarms at a chi-squared of 19.8 at 1,000 users, 17.9 at 10,000, 19.7 at 100,000 and 21.9 at a
+million, where one look needs 10.8. With 30 it would be 17.8 to 24.3; with 3,000 it would be 56 at 1,000 users.
 """
 
 _RESOLUTION = 1e-9  # an eigenvalue below is rounding, as the others are of the order of 1
@@ -73,7 +73,7 @@ class SampleRatio:
     @property
     def anytime_p(self) -> float | None:
         """The p-value that may be looked at any time, min(1, 1 / e)."""
-        return None if self.e_value is None else min(1.0, 1.0 / self.e_value) if self.e_value else 1.0
+        return None if self.e_value is None else 1.0 / max(1.0, self.e_value)
 
 
 def sample_ratio(counts: Sequence[int], weights: Sequence[float], *, tests: int = 1) -> SampleRatio:
@@ -118,9 +118,10 @@ def stratified(
     counts, shares = np.array(counts_by_phase, dtype=np.int64), _shares(weights_by_phase)
     promised = np.where(shares > 0.0, counts, 0)  # users in arms that may have some
     expected = promised.sum(axis=1) @ shares
-    unknown = _unknown(expected, shares)
+    incomparable = _incomparable(promised, shares)
+    unknown = incomparable or _too_few(expected)
     chi2 = p_value = e = None
-    if promised.any() and np.count_nonzero(shares, axis=1).max() > 1:
+    if incomparable is None:
         e = _capped_exp(sum(log_e_values(*phase).item() for phase in zip(promised, shares, strict=True)))
         if unknown is None:
             chi2, p_value = _chi_squared(promised, shares)
@@ -177,7 +178,7 @@ def log_e_values(counts: ArrayLike, weights: ArrayLike, *, concentration: float 
 
 
 def _capped_exp(logarithm: float) -> float:
-    """Return e^x, at most the largest float: less evidence than there is is still valid, and infinity cannot be stored."""
+    """Return e^x, at most the largest float: less evidence stays valid, and infinity cannot be stored."""
     return math.exp(logarithm) if logarithm < math.log(sys.float_info.max) else sys.float_info.max
 
 
@@ -206,16 +207,22 @@ def _shares(weights_by_phase: Sequence[Sequence[float]]) -> NDArray[np.float64]:
     return shares
 
 
-def _unknown(expected: NDArray[np.float64], shares: NDArray[np.float64]) -> str | None:
-    """Say why there is no p-value, or None."""
-    if not expected.any():
+def _incomparable(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> str | None:
+    """Say why there is nothing to compare, or None."""
+    used = counts.any(axis=1)
+    if not used.any():
         return "no users in any arm of positive weight; the ratio is unknown until there are"
-    if np.count_nonzero(shares, axis=1).max() < 2:
+    if np.count_nonzero(shares[used], axis=1).max() < 2:
         return "1 arm has a positive weight; a ratio needs at least 2"
-    least = expected[expected > 0.0].min()
-    if least < LEAST_EXPECTED:
-        return f"the smallest arm expects {least:.3g} users; at least {LEAST_EXPECTED:g} are required"
     return None
+
+
+def _too_few(expected: NDArray[np.float64]) -> str | None:
+    """Say why there is no p-value though there is an e-value, or None."""
+    least = expected[expected > 0.0].min()
+    if least >= LEAST_EXPECTED:
+        return None
+    return f"the smallest arm expects {least:.3g} users; at least {LEAST_EXPECTED:g} are required"
 
 
 def _chi_squared(counts: NDArray[np.int64], shares: NDArray[np.float64]) -> tuple[float, float]:

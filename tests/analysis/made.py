@@ -72,9 +72,7 @@ def visits(
     return happened
 
 
-def _slate(
-    key: str, user: str, arm: str, surface: Surface, at: datetime, rng: np.random.Generator
-) -> list[Impression]:
+def _slate(key: str, user: str, arm: str, surface: Surface, at: datetime, rng: np.random.Generator) -> list[Impression]:
     slate_id = uuid5(UUID(int=0), f"{key}/{user}/{surface}/{at.isoformat()}")
     latency, served_by = round(float(rng.gamma(4.0, 5.0)), 3), arm if rng.random() > 0.05 else "popularity"
     return [
