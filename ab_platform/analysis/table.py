@@ -72,9 +72,21 @@ def _infer(each: Inferred, alpha: float, monitored: Monitored) -> Lift:
         monitoring=monitored.monitoring,
         joint=adjusted.joint,
     )
-    if each.compared.reason is not None:
-        return replace(found, reason=each.compared.reason)
+    reason = each.compared.reason or _nothing_logged(each)
+    if reason is not None and found.p_value is None:
+        return replace(found, reason=reason)
     return found if monitored.absent is None else _without_inference(found, monitored.absent)
+
+
+def _nothing_logged(each: Inferred) -> str | None:
+    """Say where a metric is 0 in both arms because no event of its kind came, or None."""
+    compared = each.compared
+    if not compared.control.n or not compared.treatment.n:
+        return None
+    for place, column in enumerate(each.plan.row.metric.columns):
+        if totals(compared, place) == (0.0, 0.0):
+            return f"no {column} came from either arm; log the events that it is counted from, or drop the metric"
+    return None
 
 
 def _without_inference(found: Lift, reason: str) -> Lift:

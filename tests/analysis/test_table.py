@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -9,7 +10,8 @@ from datetime import timedelta
 import pytest
 
 from ab_platform.analysis import analyze
-from ab_platform.errors import ExperimentError
+from ab_platform.errors import EventError, ExperimentError
+from ab_platform.events import Impression, Watch
 from ab_platform.experiment import AnalysisRule, Arm, Guardrail
 from ab_platform.metrics import CATALOGUE, Metric
 from ab_platform.results import LiftRow, Readout
@@ -187,6 +189,41 @@ def test_a_users_second_arm_takes_them_out_of_every_row(store: Store) -> None:
     assert (readout.look.mixed_users, readout.look.users) == (1, 99)
     row = rows(readout)[PLAY]
     assert row.users_control + row.users_treatment == whole.users_control + whole.users_treatment - 1
+
+
+@pytest.mark.parametrize("metric", ["latency", "play_duration", "time_to_first_click"])
+def test_a_metric_nobody_logged_says_so_and_has_no_number_made_up(store: Store, metric: str) -> None:
+    secondary = () if metric == "play_duration" else (f"home_card.{metric}",)
+    launch = launched(store, definition(secondary=secondary))
+    shown = [event for event in visits(launch, 60) if isinstance(event, Impression)]
+    store.record([replace(event, latency_ms=None) for event in shown])
+    row = rows(analyze(store, KEY))[f"home_card.{metric}"]
+    assert (row.lift, row.low, row.p_value) == (None, None, None)
+    assert row.reason is not None
+    assert "came from either arm; log the events" in row.reason
+
+
+@pytest.mark.parametrize("users", [1, 2, 3])
+def test_a_handful_of_users_gives_reasons_where_it_gives_no_numbers(store: Store, users: int) -> None:
+    for row in week(store, users=users).values():
+        assert (row.p_value is None) == (row.low is None and row.reason is not None)
+
+
+def test_an_arm_nobody_reached_is_named(store: Store) -> None:
+    launch = launched(store, definition())
+    store.record([event for event in visits(launch, 60) if event.arm == "old"])
+    row = rows(analyze(store, KEY))[PLAY]
+    assert row.control is not None
+    assert (row.treatment, row.p_value) == (None, None)
+    assert row.reason == "treatment has 0 users; at least 2 are required"
+
+
+@pytest.mark.parametrize("seconds", [math.nan, math.inf, -1.0, 90_000.0])
+def test_seconds_that_are_no_seconds_never_get_in(store: Store, seconds: float) -> None:
+    launch = launched(store, definition())
+    [watch, *_] = [event for event in visits(launch, 20) if isinstance(event, Watch)]
+    with pytest.raises(EventError, match="it must be a number from 0 to 86400"):
+        replace(watch, watch_seconds=seconds)
 
 
 def test_the_detectable_lift_is_found_with_the_planned_power() -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.stats.meta_analysis import combine_effects
 
@@ -24,6 +25,11 @@ def segments(*pairs: Pair) -> list[SegmentLift]:
 def p_of(found: SegmentTest) -> float:
     assert found.p_value is not None
     return found.p_value
+
+
+def cancelled(values: NDArray[np.float64], variances: NDArray[np.float64]) -> float:
+    """Return what rounding leaves of statsmodels' Q, a difference of two sums of squares."""
+    return float(1e-14 * np.sum(values**2 / variances))
 
 
 # Known answers and the oracle
@@ -45,8 +51,8 @@ def test_on_the_scale_of_differences_q_is_statsmodels(drawn: list[Pair]) -> None
     found = differences(segments(*drawn), scale="difference")
     lifts, variances = (np.array(column) for column in zip(*drawn, strict=True))
     oracle = combine_effects(lifts, variances)
-    assert found.q == pytest.approx(oracle.q, rel=1e-9, abs=1e-12)
-    assert found.p_value == pytest.approx(oracle.test_homogeneity().pvalue, rel=1e-9, abs=1e-7)
+    assert found.q == pytest.approx(oracle.q, rel=1e-9, abs=cancelled(lifts, variances))
+    assert found.p_value == pytest.approx(oracle.test_homogeneity().pvalue, abs=1e-5)
     assert found.degrees == oracle.test_homogeneity().df
 
 
@@ -55,8 +61,9 @@ def test_on_the_scale_of_differences_q_is_statsmodels(drawn: list[Pair]) -> None
 def test_on_the_scale_of_ratios_q_is_statsmodels_of_the_logarithms(drawn: list[Pair]) -> None:
     found = differences(segments(*drawn))
     lifts, variances = (np.array(column) for column in zip(*drawn, strict=True))
-    oracle = combine_effects(np.log(1.0 + lifts), variances / (1.0 + lifts) ** 2)
-    assert found.q == pytest.approx(oracle.q, rel=1e-9, abs=1e-12)
+    logarithms, spreads = np.log(1.0 + lifts), variances / (1.0 + lifts) ** 2
+    oracle = combine_effects(logarithms, spreads)
+    assert found.q == pytest.approx(oracle.q, rel=1e-9, abs=cancelled(logarithms, spreads))
 
 
 def test_the_variance_of_the_logarithm_is_the_sum_of_the_arms_relative_variances() -> None:
