@@ -10,7 +10,7 @@ from ab_platform.analysis import deciding
 from ab_platform.analysis.comparing import PREDICTORS, by_surface, from_cells, from_rows
 from ab_platform.analysis.looks import Monitored, monitored
 from ab_platform.analysis.plan import BEFORE, PREDICTION, RowPlan, plan_rows
-from ab_platform.analysis.segments import Batch, age_rows, ages_apply, batches, segment_rows
+from ab_platform.analysis.segments import Batch, age_rows, ages_apply, batches, natural, segment_rows
 from ab_platform.analysis.split import split_rows
 from ab_platform.analysis.table import Inferred, lift_rows
 from ab_platform.analysis.truth import truths
@@ -18,7 +18,7 @@ from ab_platform.errors import ExperimentError, NotFoundError, nearest
 from ab_platform.events import Surface
 from ab_platform.experiment import Experiment
 from ab_platform.lineage import Launch
-from ab_platform.results import LiftRow, Look, Readout
+from ab_platform.results import LiftRow, Look, Readout, SegmentRow, SegmentTestRow
 from ab_platform.storage.store import Cell, ExposedOn, PerUser, Population, Store, Stored, UserValues
 
 
@@ -96,8 +96,8 @@ def readout(store: Store, key: str, *, as_of: date | None = None) -> Readout:
         labels=_labels(experiment),
         rows=rows,
         decisions=stored.decisions,
-        segments=stored.segments,
-        segment_tests=stored.segment_tests,
+        segments=tuple(sorted(stored.segments, key=lambda row: _segment_place(row, experiment, list(rows)))),
+        segment_tests=tuple(sorted(stored.segment_tests, key=lambda row: _place(row, experiment, list(rows)))),
         look=stored.look,
     )
 
@@ -230,12 +230,21 @@ def _labels(experiment: Experiment) -> dict[str, str]:
     return labels
 
 
-def _place(row: LiftRow, experiment: Experiment, keys: Sequence[tuple[Surface, str]]) -> tuple[int, int]:
+def _segment_place(
+    row: SegmentRow, experiment: Experiment, keys: Sequence[tuple[Surface, str]]
+) -> tuple[tuple[int, int], str, tuple[int, str]]:
+    return _place(row, experiment, keys), row.dimension, natural(row.segment)
+
+
+def _place(
+    row: LiftRow | SegmentRow | SegmentTestRow, experiment: Experiment, keys: Sequence[tuple[Surface, str]]
+) -> tuple[int, int]:
     arms = [arm.name for arm in experiment.arms]
     key = (row.surface, row.metric)
     return (keys.index(key) if key in keys else len(keys)), arms.index(row.arm)
 
 
-def _scope_place(scope: str, experiment: Experiment) -> tuple[int, str]:
+def _scope_place(scope: str, experiment: Experiment) -> tuple[int, str, tuple[int, str]]:
     order = ("all", *experiment.surfaces)
-    return (order.index(scope), "") if scope in order else (len(order), scope)
+    dimension, _, segment = scope.partition(" ")
+    return (order.index(scope) if scope in order else len(order)), dimension, natural(segment)

@@ -105,7 +105,7 @@ def segment_rows(
     tests: dict[bool, list[SegmentTestRow]] = {True: [], False: []}
     for batch, divided in cells.items():
         for place, dimension in enumerate(batch.dimensions):
-            segments = sorted({cell.segments[place] for cell in divided}, key=_natural)
+            segments = sorted({cell.segments[place] for cell in divided}, key=natural)
             for plan in (each for each in plans if each.row.metric.statistic == "mean"):
                 for arm in experiment.treatments:
                     found = [
@@ -247,7 +247,7 @@ def _holm(experiment: Experiment, tests: Sequence[SegmentTestRow]) -> tuple[Segm
     return tuple(replace(each, p_value=adjusted.p_value) for each, adjusted in zip(tests, family, strict=True))
 
 
-def _natural(segment: str) -> tuple[int, str]:
-    """Sort segments that begin with a number by it, as groups of interactions do; the rest by their name."""
+def natural(segment: str) -> tuple[int, str]:
+    """Give the order of segments: those that begin with a number by it, as groups of interactions do; others by name."""
     digits = segment.rstrip("+").split("-")[0]
     return (int(digits), segment) if digits.isdigit() else (1 << 40, segment)
