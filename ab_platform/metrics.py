@@ -46,7 +46,7 @@ RETENTION = re.compile(r"(returned|due)_([1-9]\d?)")
 
 Role = Literal["primary", "secondary", "guardrail"]
 Unit = Literal["seconds", "milliseconds", "fraction", "count"]
-Statistic = Literal["mean", "winsorised", "quantile"]
+Statistic = Literal["mean", "winsorised", "quantile", "coverage"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ class Metric:
         unit: what the value is measured in; a fraction is printed as a percentage.
         increase_is_good: which direction is better.
         statistic: the ratio of the two means; or of the numerator alone, its mean with the largest values capped
-            (`winsorised`), or its quantile.
+            (`winsorised`), or its quantile; or the share of the catalogue that a group of users was shown (`coverage`).
         level: the quantile, or the share of users below the cap, in (0, 1); None for a mean.
     """
 
@@ -82,6 +82,9 @@ class Metric:
         Raises:
             ExperimentError: naming the key, the value found and what is required.
         """
+        if self.statistic == "coverage":
+            self._require_titles()
+            return
         for key, column in (("numerator", self.numerator), ("denominator", self.denominator)):
             if column is not None:
                 _require_column(self.name, key, column)
@@ -89,6 +92,14 @@ class Metric:
             raise ExperimentError(f"level is {self.level}; a mean takes none", ("metrics", self.name, "level"))
         if self.statistic != "mean":
             self._require_level()
+
+    def _require_titles(self) -> None:
+        found = (self.numerator, self.denominator, self.level)
+        if found != ("titles_shown", None, None):
+            raise ExperimentError(
+                f"numerator, denominator and level are {found}; coverage is of 'titles_shown' alone",
+                ("metrics", self.name, "numerator"),
+            )
 
     def _require_level(self) -> None:
         if self.denominator is not None:
@@ -175,6 +186,13 @@ CATALOGUE: tuple[Metric, ...] = (
         "slates",
         "fraction",
         increase_is_good=False,
+    ),
+    Metric(
+        "catalogue_coverage",
+        "Catalogue shown to a group of users (%)",
+        "titles_shown",
+        unit="fraction",
+        statistic="coverage",
     ),
     Metric("latency", "Latency of a slate (ms)", "latency_ms", "timed_slates", "milliseconds", increase_is_good=False),
 )

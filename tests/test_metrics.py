@@ -16,7 +16,7 @@ def test_the_catalogue_begins_with_table_2_and_has_every_name_once() -> None:
 def test_the_catalogue_has_what_people_expect() -> None:
     expected = (
         "visits slates titles_watched retention_day_1 retention_day_7 mean_reciprocal_rank time_to_first_click "
-        "fallback_rate latency play_duration_winsorised play_duration_median play_duration_p90"
+        "fallback_rate latency catalogue_coverage play_duration_winsorised play_duration_median play_duration_p90"
     )
     assert set(expected.split()) <= {each.name for each in CATALOGUE}
 
@@ -58,6 +58,7 @@ def test_an_unknown_metric_names_the_nearest() -> None:
             {"statistic": "quantile", "level": 0.5, "denominator": "slates"},
             "denominator is slates; a quantile metric is of one column: leave it out",
         ),
+        ({"statistic": "coverage"}, "coverage is of 'titles_shown' alone"),
         ({"numerator": "returned_0"}, "numerator is 'returned_0', which is not counted"),
     ],
 )

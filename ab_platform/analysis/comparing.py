@@ -18,7 +18,7 @@ from ab_platform.statistics.lift import Estimate
 from ab_platform.statistics.moments import Moments
 from ab_platform.statistics.quantile import quantile
 from ab_platform.storage.exact_sums import ExactSums
-from ab_platform.storage.store import KNOWN_BEFORE, Cell, PerUser, UserValues
+from ab_platform.storage.store import KNOWN_BEFORE, Cell, PerUser, TitleGroups, UserValues
 
 Table = NDArray[np.float64]
 
@@ -36,6 +36,7 @@ class Compared:
         treatment: the same, treatment.
         cap: where a winsorised metric was cut.
         values: of the arms, control first, where they are known without a variance.
+        users: of the arms, where what was averaged is groups of them.
         reason: why an estimate is absent, beyond what the estimates tell.
     """
 
@@ -44,6 +45,7 @@ class Compared:
     treatment: Moments
     cap: float | None = None
     values: tuple[float | None, float | None] = (None, None)
+    users: tuple[int, int] | None = None
     reason: str | None = None
 
 
@@ -77,8 +79,23 @@ def from_rows(plan: RowPlan, users: UserValues, columns: Sequence[PerUser], cont
         case "winsorised":
             table, cap = _winsorised(plan, table, arms[0])
             return replace(_with_prediction(plan, table, users, columns, arms), cap=cap)
-        case "mean":
+        case "mean" | "coverage":
             return _with_prediction(plan, table, users, columns, arms)
+
+
+def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], control: str, treatment: str) -> Compared:
+    """Compare the share of the catalogue that groups of one size were shown; the unit is the group."""
+    of_arm = {each.arm: each for each in groups if each.surface == plan.row.surface}
+    pair = [of_arm.get(arm) for arm in (control, treatment)]
+    if pair[0] is None or pair[1] is None or not pair[0].catalogue:
+        nothing = Moments.empty(2)
+        few = "each arm needs at least 25 users to be divided into groups, and the data set its titles"
+        return Compared(adjust(nothing, nothing, plan.outcome), nothing, nothing, reason=few)
+    control_moments, treatment_moments = (
+        Moments.of(np.column_stack([each.titles, np.full(len(each.titles), each.catalogue)])) for each in pair if each
+    )
+    compared = adjust(control_moments, treatment_moments, plan.outcome)
+    return Compared(compared, control_moments, treatment_moments, users=(pair[0].users, pair[1].users))
 
 
 def _compared(plan: RowPlan, control: Moments, treatment: Moments) -> Compared:

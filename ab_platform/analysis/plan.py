@@ -34,7 +34,7 @@ class RowPlan:
     @property
     def needs_rows(self) -> bool:
         """Whether the users' own rows are needed; sums will do for a mean."""
-        return self.predicted or self.row.metric.statistic != "mean"
+        return self.predicted or self.row.metric.statistic in ("winsorised", "quantile")
 
 
 def plan_rows(experiment: Experiment, *, before: bool) -> tuple[RowPlan, ...]:
@@ -50,6 +50,8 @@ def plan_rows(experiment: Experiment, *, before: bool) -> tuple[RowPlan, ...]:
 
 def _plan(row: Row, covariates: Sequence[str]) -> RowPlan:
     measured = row.metric
+    if measured.statistic == "coverage":
+        return RowPlan(row, (), Ratio(0, 1), ())
     columns = [PerUser(name) for name in measured.columns]
     outcome = Ratio(0, None if measured.denominator is None else 1)
     ratios: list[Ratio] = []

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from ab_platform.analysis import deciding
-from ab_platform.analysis.comparing import PREDICTORS, by_surface, from_cells, from_rows
+from ab_platform.analysis.comparing import PREDICTORS, by_surface, from_cells, from_groups, from_rows
 from ab_platform.analysis.looks import Monitored, monitored
 from ab_platform.analysis.plan import BEFORE, PREDICTION, RowPlan, plan_rows
 from ab_platform.analysis.segments import Batch, age_rows, ages_apply, batches, natural, segment_rows
@@ -19,7 +19,16 @@ from ab_platform.events import Surface
 from ab_platform.experiment import Experiment
 from ab_platform.lineage import Launch
 from ab_platform.results import LiftRow, Look, Readout, SegmentRow, SegmentTestRow
-from ab_platform.storage.store import Cell, ExposedOn, PerUser, Population, Store, Stored, UserValues
+from ab_platform.storage.store import (
+    Cell,
+    ExposedOn,
+    PerUser,
+    Population,
+    Store,
+    Stored,
+    TitleGroups,
+    UserValues,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,6 +40,7 @@ class Users:
         cells: exact sums, by the batch of dimensions that divided them.
         rows: the users' own rows by surface, where a row of the table needs them.
         columns: of those rows.
+        groups: titles that groups of users were shown, where a row of the table needs them.
         exposed: how many were exposed on each surface and day.
     """
 
@@ -38,6 +48,7 @@ class Users:
     cells: Mapping[Batch, Sequence[Cell]]
     rows: Mapping[str, UserValues]
     columns: tuple[PerUser, ...]
+    groups: tuple[TitleGroups, ...]
     exposed: tuple[ExposedOn, ...]
 
 
@@ -130,7 +141,9 @@ def _read_users(store: Store, launch: Launch, population: Population, plans: Seq
     }
     columns = _row_columns(launch.experiment, plans)
     rows = by_surface(store.user_values(population, columns)) if columns else {}
-    return Users(population, cells, rows, columns, store.exposed_by_day(population))
+    covered = any(plan.row.metric.statistic == "coverage" for plan in plans)
+    groups = store.title_groups(population) if covered else ()
+    return Users(population, cells, rows, columns, groups, store.exposed_by_day(population))
 
 
 def _families(plans: Sequence[RowPlan]) -> tuple[tuple[PerUser, ...], ...]:
@@ -195,7 +208,9 @@ def _inferred(experiment: Experiment, plans: Sequence[RowPlan], users: Users) ->
     for plan in plans:
         rows = users.rows.get(plan.row.surface)
         for arm in experiment.treatments:
-            if plan.needs_rows and rows is not None:
+            if plan.row.metric.statistic == "coverage":
+                compared = from_groups(plan, users.groups, experiment.control.name, arm.name)
+            elif plan.needs_rows and rows is not None:
                 compared = from_rows(plan, rows, users.columns, experiment.control.name, arm.name)
             else:
                 compared = from_cells(plan, cells, experiment.control.name, arm.name)

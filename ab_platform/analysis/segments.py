@@ -248,6 +248,6 @@ def _holm(experiment: Experiment, tests: Sequence[SegmentTestRow]) -> tuple[Segm
 
 
 def natural(segment: str) -> tuple[int, str]:
-    """Give the order of segments: those that begin with a number by it, as groups of interactions do; others by name."""
+    """Give the order of segments: those that begin with a number by it, as interaction groups do; the rest by name."""
     digits = segment.rstrip("+").split("-")[0]
     return (int(digits), segment) if digits.isdigit() else (1 << 40, segment)

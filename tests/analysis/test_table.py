@@ -13,6 +13,7 @@ from ab_platform.analysis import analyze
 from ab_platform.errors import EventError, ExperimentError
 from ab_platform.events import Impression, Watch
 from ab_platform.experiment import AnalysisRule, Arm, Guardrail
+from ab_platform.lineage import Title
 from ab_platform.metrics import CATALOGUE, Metric
 from ab_platform.results import LiftRow, Readout
 from ab_platform.storage.store import Store
@@ -39,6 +40,7 @@ def before(store: Store, users: int = 200) -> None:
 
 def test_every_metric_of_the_catalogue_has_a_value_or_a_reason(store: Store) -> None:
     named = tuple(f"home_card.{each.name}" for each in CATALOGUE if f"home_card.{each.name}" != PLAY)
+    with_titles(store)
     found = week(store, secondary=named)
     assert len(found) == len(CATALOGUE) + 3
     for name, row in found.items():
@@ -46,6 +48,28 @@ def test_every_metric_of_the_catalogue_has_a_value_or_a_reason(store: Store) -> 
         assert (row.p_value is None) == (row.low is None and row.reason is not None), name
     absent = {name for name, row in found.items() if row.control is None}
     assert absent == {"home_card.retention_day_7", "home_card.retention_day_14", "home_card.retention_day_28"}
+
+
+def with_titles(store: Store) -> None:
+    with store.ingesting(DATASET, "hash", "here", START) as writer:
+        writer.write_titles([Title(f"t{number}", f"Title {number}") for number in range(8)])
+        writer.write_interactions(["someone"], ["t0"], None, None)
+        writer.finish(bad_rows=0)
+
+
+def test_coverage_of_the_catalogue_is_of_groups_of_users_and_is_compared_like_any_mean(store: Store) -> None:
+    with_titles(store)
+    row = week(store, secondary=("home_card.catalogue_coverage",))["home_card.catalogue_coverage"]
+    assert (row.control, row.treatment) == (0.25, 0.25)  # two titles of eight are ever shown
+    assert row.users_control + row.users_treatment == 200
+    assert row.reason == "both arms are constant; the standard error is 0"
+
+
+def test_coverage_without_titles_to_cover_says_so(store: Store) -> None:
+    row = week(store, secondary=("home_card.catalogue_coverage",))["home_card.catalogue_coverage"]
+    assert row.control is None
+    assert row.reason is not None
+    assert "the data set its titles" in row.reason
 
 
 def test_an_experiments_own_metric_needs_no_code(store: Store) -> None:
