@@ -6,21 +6,17 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
+from ab_platform import planning
 from ab_platform.assignment import assign_all
 from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
-from ab_platform.metrics import metric
+from ab_platform.power_plan import PowerPlan
 from ab_platform.serving import Histories, Server
-from ab_platform.statistics.lift import estimate
-from ab_platform.statistics.power import detectable_lift
-from ab_platform.storage.exact_sums import ExactSums
-from ab_platform.storage.store import PerUser, Population, Store
+from ab_platform.storage.store import Store
 from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, recipe, train, trained
 from models.popularity import Popularity
 from models.recommender import FitOptions
-
-ASSUMED_VARIATION = 1.0  # a metric's standard deviation over its mean, until past user-days tell
 
 
 @dataclass(frozen=True)
@@ -48,17 +44,13 @@ class LaunchPlan:
         experiment: the definition.
         arms: in the order of the experiment.
         population: users of the data set.
-        variation: coefficient of variation of the first primary row.
-        variation_from: where it was measured, or that it was assumed.
-        detectable: smallest true lift of each treatment found with the planned power, by arm name.
+        power: what lifts its users can show.
     """
 
     experiment: Experiment
     arms: tuple[ArmPlan, ...]
     population: int
-    variation: float
-    variation_from: str
-    detectable: dict[str, float]
+    power: PowerPlan
 
 
 def compose(
@@ -136,8 +128,7 @@ def plan(store: Store, workshop: Workshop, experiment: Experiment, snap: Snapsho
         ArmPlan(arm, made, trained(store, workshop, made), int((placed == index).sum()))
         for index, (arm, made) in enumerate(zip(experiment.arms, recipes, strict=True))
     )
-    variation, source = _variation(store, experiment)
-    return LaunchPlan(experiment, arms, len(placed), variation, source, _detectable(experiment, arms, variation))
+    return LaunchPlan(experiment, arms, len(placed), planning.plan(store, experiment, len(placed)))
 
 
 def launch(
@@ -231,37 +222,3 @@ def _free_key(store: Store, wanted: str) -> str:
     taken = {launched.experiment.key for launched in store.experiments()}
     numbered = (wanted if number == 1 else f"{wanted}-{number}" for number in range(1, len(taken) + 2))
     return next(key for key in numbered if key not in taken)
-
-
-def _variation(store: Store, experiment: Experiment) -> tuple[float, str]:
-    """Return the coefficient of variation of the first primary row, from the newest experiment that measured it."""
-    surface, _, name = experiment.primary[0].partition(".")
-    for past in sorted(store.experiments(), key=lambda each: each.launched_at, reverse=True):
-        watermark = store.watermark(past.experiment.key)
-        if watermark is None or past.experiment.data.dataset != experiment.data.dataset:
-            continue
-        columns = [PerUser(column) for column in metric(name, experiment.metrics).columns]
-        population = Population(past.experiment.key, watermark.date(), experiment.data.dataset)
-        control = (surface, past.experiment.control.name)
-        cells = [cell for cell in store.cells(population, [columns]) if (cell.surface, cell.arm) == control]
-        moments = ExactSums.total(cell.sums for cell in cells).moments(columns)
-        found = estimate(moments, 0, 1 if len(columns) == 2 else None)
-        if found.value and found.variance:
-            return (found.variance * found.n) ** 0.5 / abs(found.value), f"measured in {past.experiment.key}"
-    return ASSUMED_VARIATION, "assumed: no past user-days"
-
-
-def _detectable(experiment: Experiment, arms: Sequence[ArmPlan], variation: float) -> dict[str, float]:
-    users = {each.arm.name: each.users for each in arms}
-    control = users[experiment.control.name]
-    return {
-        arm.name: detectable_lift(
-            users=control + users[arm.name],
-            weights=(control / (control + users[arm.name]), users[arm.name] / (control + users[arm.name])),
-            coefficient_of_variation=variation,
-            alpha=experiment.alpha,
-            power=experiment.power,
-        )
-        for arm in experiment.treatments
-        if control and users[arm.name]
-    }

@@ -255,10 +255,13 @@ def _print_plan(planned: LaunchPlan) -> None:
     for each in planned.arms:
         chosen = " ".join(f"{name}={value}" for name, value in each.arm.config.items()) or "the recommender's defaults"
         out.print(f"{each.arm.name}: {chosen}", soft_wrap=True)
-    for arm, lift in planned.detectable.items():
+    for row in (each for each in planned.power.rows if each.row == experiment.primary[0]):
+        if row.detectable is None:
+            say(f"{row.arm}: no lift in {row.row} can be promised: {row.reason}")
+            continue
         say(
-            f"{arm}: a lift of {lift:+.1%} in {experiment.primary[0]} is found with power {experiment.power:.0%} "
-            f"(coefficient of variation {planned.variation:.2f}, {planned.variation_from})"
+            f"{row.arm}: a lift of {row.detectable:+.1%} in {row.row} is found with power {row.power:.0%} "
+            f"(coefficient of variation {row.variation.coefficient:.2f}, {row.variation.source})"
         )
 
 
