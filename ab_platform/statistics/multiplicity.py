@@ -85,8 +85,9 @@ def _holm_raised(ordered: Sequence[float], rows: int) -> list[float]:
 
 def _hochberg_levels(ordered: Sequence[float], rows: int, alpha: float) -> list[float]:
     """Return alpha * rejected / rows for every row; as if one were rejected where none is."""
-    rejected = max((rank for rank, p_value in enumerate(ordered, 1) if p_value < alpha * rank / rows), default=1)
-    return [alpha * rejected / rows for _ in ordered]
+    by_rank = [min(alpha, alpha * rank / rows) for rank in range(1, len(ordered) + 1)]  # .05 * 3 / 3 is above .05
+    rejected = [level for p_value, level in zip(ordered, by_rank, strict=True) if p_value < level]
+    return [rejected[-1] if rejected else by_rank[0] for _ in ordered]
 
 
 def _hochberg_raised(ordered: Sequence[float], rows: int) -> list[float]:

@@ -29,7 +29,7 @@ def p_of(found: SegmentTest) -> float:
 
 def cancelled(values: NDArray[np.float64], variances: NDArray[np.float64]) -> float:
     """Return what rounding leaves of statsmodels' Q, a difference of two sums of squares."""
-    return float(1e-14 * np.sum(values**2 / variances))
+    return float(1e-14 * np.sum(values**2 / variances) + 1e-20)
 
 
 # Known answers and the oracle
