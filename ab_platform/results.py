@@ -214,8 +214,9 @@ class SampleRatioRow:
         expected: what the weights expect, in the same order.
         chi2: Pearson's statistic.
         p_value: its p-value; None with `reason` where unknown.
-        e_value: evidence against the split that may be looked at any time; an alarm from 1,000 on.
-        alarm: p below .001 over the number of checks alike, an e-value of 1,000, or users in an arm of weight 0.
+        e_value: evidence against the split that may be looked at any time.
+        alarm: p below .001 over the number of checks alike, an e-value from 1,000 times that number on, or users in an
+            arm of weight 0.
         reason: why it alarms or is unknown.
     """
 

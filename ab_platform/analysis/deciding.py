@@ -11,6 +11,7 @@ from ab_platform.metrics import metric
 from ab_platform.results import DecisionRow, LiftRow, Look, SampleRatioRow
 from ab_platform.statistics.decision import (
     Calendar,
+    Decision,
     GuardrailFinding,
     GuardrailRow,
     PrimaryFinding,
@@ -28,6 +29,8 @@ def decisions(
     splits: Sequence[SampleRatioRow],
     look: Look,
     first: Sequence[FirstExposed],
+    *,
+    absent: str | None = None,
 ) -> tuple[DecisionRow, ...]:
     """Decide on every treatment.
 
@@ -37,6 +40,7 @@ def decisions(
         splits: checks of the split.
         look: what holds for all rows.
         first: users by the day of their first exposure.
+        absent: why this look has no p-values, where it was not planned.
     """
     experiment = launch.experiment
     found = []
@@ -46,6 +50,8 @@ def decisions(
         guards = [_guard(launch, row) for row in rows if row.role == "guardrail"]
         calendar = _calendar(launch, rows, look, first)
         decision = decide(primaries, guards, split=_split(splits, look), calendar=calendar)
+        if absent is not None and decision.outcome == "not enough data":
+            decision = Decision("keep running", absent, float(calendar.planned_days - calendar.days))
         found.append(
             DecisionRow(experiment.key, look.as_of, arm.name, decision.outcome, decision.reason, decision.days_left)
         )

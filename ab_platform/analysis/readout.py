@@ -196,7 +196,7 @@ def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan]
         counted,
         lifts,
         splits,
-        deciding.decisions(launch, lifts, splits, counted, first),
+        deciding.decisions(launch, lifts, splits, counted, first, absent=look.absent),
         (*rows, *age_rows(experiment, plans, ages, users.exposed, look, as_of=as_of)),
         tests,
     )

@@ -190,8 +190,11 @@ def test_sequential_rows_are_wider_and_named_so(store: Store) -> None:
 def test_between_planned_looks_rows_have_values_and_the_reason_why_no_more(store: Store) -> None:
     launch = launched(store, definition(analysis=AnalysisRule("group_sequential", users=200, looks=2, covariates=())))
     store.record(visits(launch, 200))
-    row = rows(analyze(store, KEY, as_of=START.date() + timedelta(days=4)))[PLAY]
+    readout = analyze(store, KEY, as_of=START.date() + timedelta(days=4))
+    row = rows(readout)[PLAY]
     assert row.lift is not None
+    [decision] = readout.decisions
+    assert (decision.outcome, decision.days_left) == ("keep running", 2.0)
     assert (row.low, row.p_value, row.detectable) == (None, None, None)
     assert row.reason is not None
     assert "is no planned look" in row.reason
