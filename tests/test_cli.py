@@ -13,7 +13,10 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-VERBS = ("demo", "ingest", "train", "tune", "launch", "ramp", "stop", "assign", "replay", "analyze", "status", "report")
+VERBS = (
+    *("demo", "simulate", "ingest", "attributes", "train", "tune", "power", "launch", "ramp", "stop", "assign"),
+    *("replay", "analyze", "status", "report", "looks"),
+)
 SMALL = ["--set", "multi_vae.epochs=2", "--set", "pia.epochs=2", "--set", "multi_vae.hidden=8", "--set", "pia.hidden=8"]
 
 Run = Callable[..., subprocess.CompletedProcess[str]]

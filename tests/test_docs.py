@@ -12,6 +12,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from ab_platform.cli.main import app
 from ab_platform.experiment_file import parse
+from ab_platform.metrics import CATALOGUE, MEASURES, TABLE_2
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -21,7 +22,18 @@ DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob
 def verbs() -> dict[str, TyperCommand]:
     group = typer.main.get_command(app)
     assert isinstance(group, TyperGroup)
-    return {name: verb for name, verb in group.commands.items() if isinstance(verb, TyperCommand)}
+    found: dict[str, TyperCommand] = {}
+    for name, verb in group.commands.items():
+        if isinstance(verb, TyperGroup):
+            found |= {f"{name} {each}": one for each, one in verb.commands.items() if isinstance(one, TyperCommand)}
+        elif isinstance(verb, TyperCommand):
+            found[name] = verb
+    return found
+
+
+def verb_of(words: list[str]) -> str:
+    """Return the verb of a line, of two words where the first only gathers others."""
+    return words[1] if words[1] in verbs() else " ".join(words[1:3])
 
 
 def shell_lines(text: str) -> list[str]:
@@ -42,8 +54,8 @@ def test_every_command_in_the_docs_is_one_the_program_takes(path: Path) -> None:
         if words[0] == "make":
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), f"{path.name}: no make target in `{line}`"
             continue
-        assert words[1] in verbs(), f"{path.name}: there is no verb in `{line}`"
-        known = {option for parameter in verbs()[words[1]].params for option in parameter.opts}
+        assert verb_of(words) in verbs(), f"{path.name}: there is no verb in `{line}`"
+        known = {option for parameter in verbs()[verb_of(words)].params for option in parameter.opts}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("-")}
         assert used <= known, f"{path.name}: `{line}` uses {used - known}"
 
@@ -57,6 +69,24 @@ def test_every_link_leads_somewhere(path: Path) -> None:
 def test_the_experiment_in_the_readme_is_valid() -> None:
     [text] = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     assert parse(text).key == "pia-vs-multivae"
+
+
+def test_what_the_docs_say_of_inference_is_a_valid_part_of_an_experiment() -> None:
+    text = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+    [part] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
+    whole = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)[0]
+    head, _, tables = whole.partition("[data]")
+    head = "\n".join(line for line in head.splitlines() if not line.startswith("primary"))
+    lists, _, sections = part.partition("[[guardrails]]")
+    parse(f"{head}\n{lists}\n[data]{tables}\n[[guardrails]]{sections}")
+
+
+def test_every_metric_of_the_catalogue_is_in_the_docs() -> None:
+    text = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+    for each in CATALOGUE[len(TABLE_2) :]:
+        assert each.name in text or each.name.startswith("retention_day"), each.name
+    for measure in MEASURES:
+        assert f"`{measure}`" in text
 
 
 def test_every_variable_in_the_readme_is_read() -> None:
