@@ -1,22 +1,28 @@
 """Confidence sequence: an interval that may be looked at any time, as often as one likes.
 
-Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence sequences",
-arXiv 2103.06476, theorem 2.2: a mixture of normal likelihood ratios with a variance rho^2 of the effect. The estimate is
-asymptotically normal at every look, from a few hundred users on; then over all looks together at most alpha of the
-experiments without a difference ever leave out 0. It is conservative where looks end. The mixture sequential probability
-ratio test with a fixed tau (Johari, Koomen, Pekelis and Walsh, "Always valid inference", 2022) is the same family, with
-rho^2 = tau^2 over the variance of one user.
+Waudby-Smith, Arbour, Sinha, Kennedy and Ramdas, "Time-uniform central limit theory and asymptotic confidence
+sequences", Annals of Statistics 52, 2024 (arXiv 2103.06476), theorem 2.2: Robbins's mixture of normal likelihood
+ratios. The estimate is taken as normal at every look, with independent increments; then, over all looks together, at
+most alpha of the experiments without a difference ever leave out 0. However late and often one looks, some of alpha is
+left for later looks: it is conservative.
+
+The mixture sequential probability ratio test with a fixed tau (Johari, Koomen, Pekelis and Walsh, "Always valid
+inference", Operations Research 70, 2022) is the same family: rho^2 is tau^2 over N times the squared standard error of
+the estimate, which for two arms of the same size is four times the variance of a user.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from ab_platform.statistics import recursion
 from ab_platform.statistics.monitoring import MonitoringName
 
 Interval = tuple[float, float]
+"""Low and high."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +30,8 @@ class ConfidenceSequence:
     """Looks at any time.
 
     Attributes:
-        rho: standard deviation of the mixture, in standard deviations of one user; fixed before the first look.
+        rho: standard deviation of the mixture over effects, in units of sqrt(N) standard errors; fixed before the first
+            look, and the same whatever alpha is asked for.
     """
 
     rho: float
@@ -33,10 +40,10 @@ class ConfidenceSequence:
         """Check rho.
 
         Raises:
-            ValueError: unless it is above 0.
+            ValueError: unless it is finite and above 0.
         """
         if not 0.0 < self.rho < math.inf:
-            raise ValueError(f"rho is {self.rho}; it must be above 0: see `tuned`")
+            raise ValueError(f"rho is {self.rho}; it must be finite and above 0: `tuned` finds it")
 
     @property
     def name(self) -> MonitoringName:
@@ -44,32 +51,43 @@ class ConfidenceSequence:
         return "sequential"
 
     def critical(self, alpha: float, *, users: int, degrees: float) -> float:
-        """Return the half-width at this look, in standard errors: eq. 2.6 of the paper."""
-        spread = self._spread(users)
-        # At N users the interval is sqrt(2 (N rho^2 + 1) / (N rho^2) ln(sqrt(N rho^2 + 1) / alpha)) standard errors wide.
-        return math.sqrt(2.0 * spread / (spread - 1.0) * (0.5 * math.log(spread) - math.log(alpha)))
+        """Return the half-width at this look, in standard errors.
+
+        With m = N rho^2 it is sqrt(2 (m + 1)/m ln(sqrt(m + 1)/alpha)), which is sqrt(N) times the theorem's. The
+        degrees do not matter.
+
+        Raises:
+            ValueError: unless alpha lies between 0 and 1 and there are users.
+        """
+        _check_alpha(alpha)
+        information = self._information(users)
+        return math.sqrt(2.0 * (1.0 + 1.0 / information) * (0.5 * math.log1p(information) - math.log(alpha)))
 
     def p_value(self, statistic: float, *, users: int, degrees: float) -> float:
-        """Return min(1, 1 / e), with the e-value in logarithms, so that nothing overflows."""
-        spread = self._spread(users)
-        log_e = 0.5 * statistic**2 * (spread - 1.0) / spread - 0.5 * math.log(spread)
-        return min(1.0, math.exp(-log_e))
+        """Return min(1, 1/e), e = exp(m statistic^2 / (2 (m + 1))) / sqrt(m + 1); never 0.
 
-    def _spread(self, users: int) -> float:
-        """Return N rho^2 + 1."""
+        Raises:
+            ValueError: without users.
+        """
+        information = self._information(users)
+        evidence = 0.5 * statistic * statistic / (1.0 + 1.0 / information)
+        return max(math.exp(min(0.0, 0.5 * math.log1p(information) - evidence)), sys.float_info.min)
+
+    def _information(self, users: int) -> float:
+        """Return N rho^2."""
         if users < 1:
             raise ValueError(f"users are {users}; a look needs at least 1")
-        return users * self.rho**2 + 1.0
+        return users * self.rho * self.rho
 
 
 def tuned(expected_users: int, alpha: float) -> ConfidenceSequence:
-    """Make the sequence that is narrowest when so many users are there.
+    """Make the sequence that is all but narrowest when so many users are there.
 
-    rho = sqrt((-2 ln alpha + ln(-2 ln alpha + 1)) / N*), eq. 2.7 of the paper. It is fixed for the experiment: also where
-    an interval is later asked for at an alpha that several rows share.
+    rho = sqrt((-2 ln alpha + ln(-2 ln alpha + 1)) / N*), the approximation of the paper's appendix on the mixture's
+    tuning. It is fixed for the experiment: also where several rows share alpha and an interval is asked for at less.
 
     Args:
-        expected_users: in all arms by the planned end, N*.
+        expected_users: in both arms by the planned end, N*.
         alpha: two-sided error rate of the experiment, in (0, 1).
 
     Raises:
@@ -77,20 +95,20 @@ def tuned(expected_users: int, alpha: float) -> ConfidenceSequence:
     """
     if expected_users < 1:
         raise ValueError(f"expected_users is {expected_users}; it must be at least 1")
-    if not 0.0 < alpha < 1.0:
-        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1, such as 0.05")
+    _check_alpha(alpha)
     odds = -2.0 * math.log(alpha)
-    return ConfidenceSequence(math.sqrt((odds + math.log(odds + 1.0)) / expected_users))
+    return ConfidenceSequence(math.sqrt((odds + math.log1p(odds)) / expected_users))
 
 
 def running(intervals: Iterable[Interval | None]) -> tuple[Interval | None, ...]:
     """Return what all looks so far have in common, look by look: more users never widen it.
 
-    A true effect that stays the same lies in all of them at once in 1 - alpha of experiments. An intersection that has
-    become empty says that the effect moved, or that one of the alpha happened; it is None from there on.
+    An effect that stays the same lies in all of them at once in 1 - alpha of experiments. What they have in common is
+    None where there is nothing left, and from there on: the effect moved, or this is one of the alpha. Before the first
+    bounded interval it is everything, from -inf to inf.
 
     Args:
-        intervals: (low, high) of each look in order; None where a look had no bounded one.
+        intervals: (low, high) of each look, in order; None where a look had no bounded one.
     """
     low, high = -math.inf, math.inf
     found: list[Interval | None] = []
@@ -99,3 +117,26 @@ def running(intervals: Iterable[Interval | None]) -> tuple[Interval | None, ...]
             low, high = max(low, each[0]), min(high, each[1])
         found.append((low, high) if low <= high else None)
     return tuple(found)
+
+
+def power(sequence: ConfidenceSequence, looks: Sequence[int], *, alpha: float, drift: float) -> float:
+    """Return the chance to find an effect, with its sign, at any of some looks.
+
+    Args:
+        sequence: with its rho.
+        looks: users in both arms at each look, increasing.
+        alpha: two-sided error rate, in (0, 1).
+        drift: the effect over its standard error at the last look.
+
+    Raises:
+        ValueError: for an argument out of its range.
+    """
+    if not looks or any(later <= earlier for earlier, later in zip((0, *looks), looks, strict=False)):
+        raise ValueError(f"looks are at {tuple(looks)} users; give at least one, each with more than the one before")
+    limits = [sequence.critical(alpha, users=users, degrees=math.inf) for users in looks]
+    return recursion.power([users / looks[-1] for users in looks], limits, drift=abs(drift))
+
+
+def _check_alpha(alpha: float) -> None:
+    if not 0.0 < alpha < 1.0:
+        raise ValueError(f"alpha is {alpha}; it must lie between 0 and 1, such as 0.05")

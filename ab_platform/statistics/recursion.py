@@ -1,9 +1,10 @@
 """Crossing probabilities of repeated looks at a normal mean, by recursive numerical integration.
 
-With information fractions t_1 < t_2 < ... the score B_k = Z_k sqrt(t_k) has independent increments N(0, t_k - t_(k-1)).
-The density of having crossed no boundary so far is carried from look to look (P. Armitage, C. K. McPherson and B. C.
-Rowe, Journal of the Royal Statistical Society A 132, 1969; Jennison and Turnbull, "Group sequential methods", 2000,
-section 19.2), by Simpson's rule on a grid that is fine against every increment.
+With information fractions t_1 < t_2 < ... the score B_k = Z_k sqrt(t_k) has independent increments, normal with mean
+drift (t_k - t_(k-1)) and variance t_k - t_(k-1). The density of having crossed no boundary so far is carried from look
+to look (P. Armitage, C. K. McPherson and B. C. Rowe, Journal of the Royal Statistical Society A 132, 1969; Jennison and
+Turnbull, "Group sequential methods", 2000, section 19.2), here by Gauss's rule on panels that are narrow against the
+increments before and after the look. Twice as many points change boundaries and chances by less than 1e-9.
 """
 
 from __future__ import annotations
@@ -11,18 +12,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import optimize, special
+from scipy import special
 
 Vector = NDArray[np.float64]
 
-POINTS_PER_DEVIATION = 6.0
-FEWEST_POINTS, MOST_POINTS = 161, 2_401
-FARTHEST = 60.0
-"""Standard errors beyond which no boundary is looked for."""
+POINTS = 16
+PANEL = 6.0
+"""Width of a panel of so many points, in standard deviations of the smaller increment."""
 
+_CHUNK = 512
+_REACH = 39.0  # standard deviations, beyond which the normal density is 0 in floating point
+_NOTHING = 1e-290  # chances below it lose their digits
+_CERTAIN = 10.0  # standard deviations of a score that hold all of it but 1e-23
 _NORMAL = 1.0 / math.sqrt(2.0 * math.pi)
 
 
@@ -32,7 +37,7 @@ class Surviving:
 
     Attributes:
         fraction: of the information at the look.
-        scores: `(points,)` grid between the boundaries.
+        scores: `(points,)` between the boundaries, increasing.
         masses: `(points,)` density times the weight of the point.
     """
 
@@ -40,42 +45,22 @@ class Surviving:
     scores: Vector
     masses: Vector
 
-    def crossing(self, fraction: float, boundary: float, drift: float = 0.0) -> float:
-        """Return the chance to cross -/+ boundary, in standard errors, at the next look, and not before."""
+    def crossing(self, fraction: float, boundary: float, *, drift: float = 0.0) -> tuple[float, float]:
+        """Return the chances to be below -boundary, and above it, in standard errors, at the next look."""
         step = fraction - self.fraction
         deviation, edge = math.sqrt(step), boundary * math.sqrt(fraction)
-        away = self.scores + drift * step
-        return float(self.masses @ (special.ndtr((away - edge) / deviation) + special.ndtr((-edge - away) / deviation)))
+        expected = self.scores + drift * step
+        low, high = (special.ndtr((side * expected - edge) / deviation) for side in (-1.0, 1.0))
+        return float(self.masses @ low), float(self.masses @ high)
+
+    def density(self, fraction: float, score: float) -> float:
+        """Return the density of a score at the next look, without drift."""
+        step = fraction - self.fraction
+        return float(self.masses @ np.exp(-0.5 * (score - self.scores) ** 2 / step)) * _NORMAL / math.sqrt(step)
 
 
-def start() -> Surviving:
-    """Return the state before the first look: a score of 0."""
-    return Surviving(0.0, np.zeros(1), np.ones(1))
-
-
-def carry_on(state: Surviving, fraction: float, boundary: float, *, finest: float, drift: float = 0.0) -> Surviving:
-    """Go on to a look, keeping what stays between its boundaries.
-
-    Args:
-        state: up to the look before.
-        fraction: of the information at the look.
-        boundary: in standard errors.
-        finest: smallest increment of all looks, which the grid has to resolve.
-        drift: mean of the score at full information.
-    """
-    edge = boundary * math.sqrt(fraction)
-    step = fraction - state.fraction
-    # Beyond eight deviations of the score there is nothing to carry on.
-    edge = min(edge, 8.0 * math.sqrt(fraction) + abs(drift))
-    points = int(np.clip(2.0 * edge * POINTS_PER_DEVIATION / math.sqrt(finest), FEWEST_POINTS, MOST_POINTS)) | 1
-    scores = np.linspace(-edge, edge, points)
-    weights = np.full(points, 2.0)
-    weights[1::2] = 4.0
-    weights[[0, -1]] = 1.0
-    weights *= (scores[1] - scores[0]) / 3.0
-    apart = (scores[:, None] - state.scores[None, :] - drift * step) / math.sqrt(step)
-    density = np.exp(-0.5 * apart**2) @ state.masses * (_NORMAL / math.sqrt(step))
-    return Surviving(fraction, scores, density * weights)
+START = Surviving(0.0, np.zeros(1), np.ones(1))
+"""Before the first look: a score of 0."""
 
 
 def boundaries(fractions: Sequence[float], spent: Callable[[float], float]) -> tuple[float, ...]:
@@ -83,59 +68,87 @@ def boundaries(fractions: Sequence[float], spent: Callable[[float], float]) -> t
 
     Args:
         fractions: of the information, increasing.
-        spent: error rate spent up to a fraction.
+        spent: error rate spent up to a fraction, both sides together; increasing, at most 1.
     """
-    state, found, before = start(), [], 0.0
-    finest = _finest(fractions)
-    for fraction in fractions:
-        share = spent(fraction) - before
-        found.append(_boundary(state, fraction, share))
-        before += share
-        if fraction is not fractions[-1]:
-            state = carry_on(state, fraction, found[-1], finest=finest)
+    state, before, found = START, 0.0, []
+    for look, fraction in enumerate(fractions):
+        so_far = spent(fraction)
+        found.append(_boundary(state, fraction, so_far - before))
+        before = so_far
+        if look + 1 < len(fractions):
+            edge = min(found[-1], _REACH) * math.sqrt(fraction)
+            state = _carried(state, fraction, (-edge, edge), following=fractions[look + 1])
     return tuple(found)
 
 
 def power(fractions: Sequence[float], limits: Sequence[float], *, drift: float) -> float:
-    """Return the chance to cross a boundary at any of the looks.
+    """Return the chance to cross a boundary at any of the looks, on the side of the drift, before the other.
 
     Args:
         fractions: of the information, increasing.
         limits: boundary of each look, in standard errors.
-        drift: expected statistic at full information: the effect over its standard error then.
+        drift: expected statistic at full information: the effect over its standard error then, at least 0.
     """
-    state, crossed = start(), 0.0
-    finest = _finest(fractions)
-    for fraction, limit in zip(fractions, limits, strict=True):
-        crossed += state.crossing(fraction, limit, drift)
-        state = carry_on(state, fraction, limit, finest=finest, drift=drift)
+    state, crossed = START, 0.0
+    following = [*fractions[1:], math.inf]
+    for fraction, limit, after in zip(fractions, limits, following, strict=True):
+        crossed += state.crossing(fraction, limit, drift=drift)[1]
+        edge, certain = limit * math.sqrt(fraction), _CERTAIN * math.sqrt(fraction)
+        between = max(-edge, drift * fraction - certain), min(edge, drift * fraction + certain)
+        state = _carried(state, fraction, between, following=after, drift=drift)
     return crossed
 
 
-def _finest(fractions: Sequence[float]) -> float:
-    return min(later - earlier for earlier, later in zip((0.0, *fractions), fractions, strict=False))
+def _carried(
+    state: Surviving, fraction: float, between: tuple[float, float], *, following: float, drift: float = 0.0
+) -> Surviving:
+    """Go on to a look and keep the scores between two; the look that follows says how fine the points must be."""
+    step = fraction - state.fraction
+    scores, weights = _points(*between, math.sqrt(min(step, following - fraction)))
+    deviation, away = math.sqrt(step), drift * step
+    density = np.zeros_like(scores)
+    for first in range(0, len(scores), _CHUNK):
+        here = scores[first : first + _CHUNK] - away
+        reach = here[0] - _REACH * deviation, here[-1] + _REACH * deviation
+        near = slice(*np.searchsorted(state.scores, reach))
+        apart = (here[:, None] - state.scores[near]) / deviation  # (here, near)
+        density[first : first + _CHUNK] = np.exp(-0.5 * apart**2) @ state.masses[near]
+    return Surviving(fraction, scores, density * weights * (_NORMAL / deviation))
+
+
+def _points(low: float, high: float, deviation: float) -> tuple[Vector, Vector]:
+    """Return points and weights of Gauss's rule on panels; none where there is nothing between low and high."""
+    if not low < high:
+        return np.zeros(0), np.zeros(0)
+    nodes, weights = _gauss()
+    panels = math.ceil((high - low) / (PANEL * deviation))
+    half = 0.5 * (high - low) / panels
+    centres = low + half * (2.0 * np.arange(panels) + 1.0)
+    return (centres[:, None] + half * nodes).ravel(), np.tile(half * weights, panels)
+
+
+@lru_cache(maxsize=1)
+def _gauss() -> tuple[Vector, Vector]:
+    nodes, weights = np.polynomial.legendre.leggauss(POINTS)
+    return nodes, weights
 
 
 def _boundary(state: Surviving, fraction: float, share: float) -> float:
-    """Return where the chance to cross is the share; in logarithms, since early looks spend next to nothing."""
-    if state.fraction == 0.0:
-        return float(-special.ndtri(share / 2.0)) if share > 0.0 else FARTHEST
-    target = math.log(share) if share > 0.0 else -math.inf
+    """Return where the chance to cross either side is the share.
 
-    def excess(boundary: float) -> float:
-        crossing = state.crossing(fraction, boundary)
-        return (math.log(crossing) if crossing > 0.0 else -math.inf) - target
-
-    if not math.isfinite(target) or excess(0.0) <= 0.0:
-        return FARTHEST if not math.isfinite(target) else 0.0
-    beyond = next(edge for edge in (4.0, 8.0, 16.0, FARTHEST) if edge == FARTHEST or excess(edge) < 0.0)
-    if excess(beyond) >= 0.0 or not math.isfinite(excess(beyond)):
-        beyond = _finite(excess, beyond)
-    return float(optimize.brentq(excess, 0.0, beyond, xtol=1e-10))
-
-
-def _finite(excess: Callable[[float], float], beyond: float) -> float:
-    """Come back from where the chance to cross has become 0 in floating point."""
-    while not math.isfinite(excess(beyond)):
-        beyond *= 0.9
-    return beyond
+    By Newton's rule on its logarithm, which is concave: from above the root it comes down to it and never passes it.
+    Above it are both the boundary of a look without any before, and the one if all scores were at their outermost.
+    """
+    if not share > _NOTHING:
+        return math.inf
+    quantile = float(-special.ndtri(share / 2.0))
+    root, outermost = math.sqrt(fraction), float(state.scores[-1])
+    boundary = min(quantile, (outermost + quantile * math.sqrt(fraction - state.fraction)) / root)
+    for _ in range(100):
+        crossing = 2.0 * state.crossing(fraction, boundary)[1]
+        slope = 2.0 * state.density(fraction, boundary * root) * root
+        closer = max(0.0, boundary + crossing / slope * math.log(crossing / share)) if crossing > 0.0 else boundary
+        if not abs(closer - boundary) > 1e-13 * boundary:
+            break
+        boundary = closer
+    return boundary
