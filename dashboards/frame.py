@@ -8,6 +8,14 @@ from html import escape
 
 from ab_platform import reporting
 from ab_platform.lineage import Launch
+from ab_platform.statistics.monitoring import MonitoringName
+
+EARLY: dict[MonitoringName, str] = {
+    "fixed": "Interval and p-value are made for one look at the planned end: before it they promise too much.",
+    "sequential": "Interval and p-value hold at every look, so this one may be acted on.",
+    "group_sequential": "Interval and p-value hold at the planned looks, and only there.",
+}
+"""What a look before the planned end is worth."""
 
 PAGE_STYLE = """
 .stMainBlockContainer { max-width: 78rem; padding: 4.4rem clamp(1rem, 4vw, 3rem) 4rem; }
@@ -38,9 +46,7 @@ def standing(launch: Launch, as_of: date) -> str:
     day, days = (as_of - first).days + 1, (last - first).days + 1
     sentences = [f"{launch.state.capitalize()}; day {min(day, days)} of {days}, traffic {100 * launch.traffic:g} %."]
     if day < days:
-        sentences.append(
-            "Interval and p-value are made for one look at the planned end: before it they promise too much."
-        )
+        sentences.append(EARLY[launch.experiment.analysis.monitoring])
     hypothesis = launch.experiment.hypothesis
     if hypothesis:
         sentences.append(f"Hypothesis: {hypothesis}")

@@ -6,7 +6,8 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 
 from ab_platform.events import Surface
-from ab_platform.results import LiftRow, Readout, SampleRatioRow, Truth
+from ab_platform.metrics import Role
+from ab_platform.results import DecisionRow, LiftRow, Look, Readout, SampleRatioRow, Truth
 
 AS_OF = date(2025, 3, 9)
 WATERMARK = datetime(2025, 3, 9, 23, 58, 12, tzinfo=UTC)
@@ -20,8 +21,9 @@ def lift_row(
     lift: tuple[float, float, float] = (1.69, 1.50, 1.90),
     p_value: float = 1e-9,
     arm: str = "pia",
+    role: Role = "secondary",
 ) -> LiftRow:
-    """Build a row whose numerators follow from its values."""
+    """Build a row whose numerators and differences follow from its values."""
     views = {"click_rate_per_view": 40}.get(metric, 1)
     below = (3012.0 * views, 2988.0 * views)
     return LiftRow(
@@ -30,8 +32,13 @@ def lift_row(
         surface=surface,
         metric=metric,
         arm=arm,
+        role=role,
         method="fieller",
+        monitoring="fixed",
+        adjustment="none",
         alpha=0.05,
+        interval_alpha=0.05,
+        null_lift=0.0,
         watermark=WATERMARK,
         users_control=3012,
         users_treatment=2988,
@@ -41,21 +48,32 @@ def lift_row(
         denominator_treatment=below[1],
         control=values[0],
         treatment=values[1],
+        difference=values[1] - values[0],
+        difference_low=lift[1] * abs(values[0]),
+        difference_high=lift[2] * abs(values[0]),
         lift=lift[0],
         low=lift[1],
         high=lift[2],
         p_value=p_value,
+        detectable=None,
+        variance_saved=None,
+        cap=None,
         reason=None,
     )
 
 
 def absent(row: LiftRow, reason: str) -> LiftRow:
     """Take every computed number away from a row."""
-    return replace(row, control=None, treatment=None, lift=None, low=None, high=None, p_value=None, reason=reason)
+    whole = replace(row, difference=None, difference_low=None, difference_high=None, detectable=None)
+    return replace(whole, control=None, treatment=None, lift=None, low=None, high=None, p_value=None, reason=reason)
 
 
 def ratio_row(
-    scope: str = "all", *, counts: tuple[int, int] = (3012, 2988), p_value: float | None = 0.757
+    scope: str = "all",
+    *,
+    counts: tuple[int, int] = (3012, 2988),
+    p_value: float | None = 0.757,
+    e_value: float | None = 0.23,
 ) -> SampleRatioRow:
     """Build a check of two arms of equal weight."""
     half = sum(counts) / 2
@@ -69,6 +87,7 @@ def ratio_row(
         expected=(half, half),
         chi2=None if p_value is None else (counts[0] - half) ** 2 / half * 2,
         p_value=p_value,
+        e_value=e_value,
         alarm=p_value is not None and p_value < 0.001,
         reason=None,
     )
@@ -86,10 +105,37 @@ _FIGURES: tuple[_Figures, ...] = (
 )
 
 ROWS = tuple(
-    lift_row(surface, metric, values=values, lift=lift, p_value=p_value)
+    replace(
+        lift_row(surface, metric, values=values, lift=lift, p_value=p_value),
+        role="primary" if (surface, metric) == ("home_card", "play_duration") else "secondary",
+        detectable=(lift[2] - lift[1]) * 0.714,
+    )
     for surface, metric, values, lift, p_value, _ in _FIGURES
 )
 TRUTHS = tuple(Truth(surface, metric, "pia", *true) for surface, metric, _, _, _, true in _FIGURES)
+
+
+DECISION = DecisionRow(
+    experiment="pia-vs-multivae",
+    as_of=AS_OF,
+    arm="pia",
+    outcome="ship",
+    reason="home_card.play_duration is significantly better and no primary row is shown to be worse; "
+    "there are no guardrails",
+    days_left=None,
+)
+LOOK = Look(
+    experiment="pia-vs-multivae",
+    as_of=AS_OF,
+    watermark=WATERMARK,
+    users=6000,
+    mixed_users=0,
+    told=(
+        "Monitoring: fixed, one look at the planned end.",
+        "Multiplicity: one primary row needs no adjustment; secondary rows and guardrails are not adjusted.",
+        "Covariates: none.",
+    ),
+)
 
 
 def readout(
@@ -98,6 +144,9 @@ def readout(
     ratios: tuple[SampleRatioRow, ...] = (ratio_row(), ratio_row("home_card"), ratio_row("movie_card")),
     truths: tuple[Truth, ...] = TRUTHS,
     labels: tuple[tuple[str, str], ...] = (("multi_vae", "multi_vae"), ("pia", "pia (alignment 0.3)")),
+    decisions: tuple[DecisionRow, ...] = (DECISION,),
 ) -> Readout:
-    """Gather rows into a readout."""
-    return Readout("pia-vs-multivae", AS_OF, WATERMARK, lifts, ratios, truths, dict(labels))
+    """Gather rows into a readout of an experiment that names no metrics of its own."""
+    return Readout(
+        "pia-vs-multivae", AS_OF, WATERMARK, lifts, ratios, truths, dict(labels), {}, decisions=decisions, look=LOOK
+    )

@@ -5,20 +5,38 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from itertools import count
 
-from ab_platform.metrics import Column, Metric, Unit
-from ab_platform.results import LiftRow
+from ab_platform.metrics import RETENTION, Column, Metric, Unit
+from ab_platform.results import LiftRow, SegmentRow
+from ab_platform.statistics.monitoring import MonitoringName
 
 ABSENT = "—"
 UNBOUNDED = "unbounded"
 
-UNIT_SCALES: dict[Unit, float] = {"seconds": 1.0, "fraction": 100.0}
-UNIT_DECIMALS: dict[Unit, int] = {"seconds": 1, "fraction": 2}
+UNIT_SCALES: dict[Unit, float] = {"seconds": 1.0, "milliseconds": 1.0, "fraction": 100.0, "count": 1.0}
+UNIT_DECIMALS: dict[Unit, int] = {"seconds": 1, "milliseconds": 1, "fraction": 2, "count": 2}
+UNIT_SIGNS: dict[Unit, str] = {"seconds": " s", "milliseconds": " ms", "fraction": " %", "count": ""}
 
 COLUMN_WORDS: dict[Column, str] = {
     "impressions": "impressions",
+    "slates": "slates",
+    "visits": "visits",
     "clicks": "clicks",
     "clicked": "users who clicked",
+    "clicked_slates": "slates with a click",
+    "titles_watched": "titles watched",
     "watch_seconds": "seconds",
+    "first_click_seconds": "seconds to the first click",
+    "reciprocal_ranks": "reciprocal ranks",
+    "fallback_slates": "slates of the fallback",
+    "timed_slates": "timed slates",
+    "latency_ms": "ms",
+}
+RETENTION_WORDS = {"returned": "users who returned", "due": "users whose day is over"}
+
+MONITORING_WORDS: dict[MonitoringName, str] = {
+    "fixed": "interval",
+    "sequential": "confidence sequence",
+    "group_sequential": "interval, group sequential",
 }
 
 
@@ -26,17 +44,22 @@ def value(number: float | None, unit: Unit, *, decimals: int | None = None) -> s
     """Print a metric's value without its unit, which the metric's label carries.
 
     Args:
-        number: seconds, or a fraction that is printed as a percentage.
+        number: in the unit; a fraction is printed as a percentage.
         unit: of the metric.
-        decimals: 1 for seconds and 2 for rates where None.
+        decimals: 1 for times and 2 for the rest where None.
     """
     if number is None:
         return ABSENT
     places = UNIT_DECIMALS[unit] if decimals is None else decimals
     scaled = number * UNIT_SCALES[unit]
-    if 0 < scaled < 0.5 * 10**-places:
-        return f"<{10**-places:.{places}f}"
+    if 0 < abs(scaled) < 0.5 * 10**-places:
+        return f"{'<' if scaled > 0 else '>-'}{10**-places:.{places}f}"
     return f"{scaled:z,.{places}f}"
+
+
+def amount(number: float, unit: Unit) -> str:
+    """Print a value with its unit, for a sentence."""
+    return value(number, unit) + UNIT_SIGNS[unit]
 
 
 def lift_decimals(*fractions: float | None) -> int:
@@ -45,7 +68,7 @@ def lift_decimals(*fractions: float | None) -> int:
     return 0 if largest >= 1.0 else 1 if largest >= 0.1 else 2
 
 
-def unbounded(row: LiftRow) -> bool:
+def unbounded(row: LiftRow | SegmentRow) -> bool:
     """Tell an interval without ends, which the test of the row still belongs to, from one that was not computed."""
     return row.lift is not None and row.p_value is not None and row.low is None and row.high is None
 
@@ -55,7 +78,17 @@ def percent(fraction: float | None, decimals: int) -> str:
     return ABSENT if fraction is None else f"{100 * fraction:+z,.{decimals}f} %"
 
 
-def interval(row: LiftRow, decimals: int) -> str:
+def size(fraction: float) -> str:
+    """Print a lift that may go either way without a sign, with two or three digits."""
+    return f"{100 * fraction:,.{0 if fraction >= 0.1 else 1 if fraction >= 0.01 else 2}f} %"
+
+
+def margin(null_lift: float) -> str:
+    """Print a guardrail's margin as the lift that is still tolerated."""
+    return f"{100 * null_lift:+.6g} %"
+
+
+def interval(row: LiftRow | SegmentRow, decimals: int) -> str:
     """Print the interval of a lift."""
     if unbounded(row):
         return UNBOUNDED
@@ -82,20 +115,54 @@ def p_clause(text: str) -> str:
     return f"p < {text[1:]}" if text.startswith("<") else f"p = {text}"
 
 
-def interval_label(alpha: float) -> str:
-    """Name the interval by its level, such as `95 % interval`."""
-    return f"{100 * (1 - alpha):.6g} % interval"
+def e_value(evidence: float | None) -> str:
+    """Print an e-value with two digits, or whole from 10 on."""
+    if evidence is None:
+        return ABSENT
+    if evidence < 0.01:
+        return "<0.01"
+    return ">1,000,000" if evidence > 1e6 else f"{evidence:,.0f}" if evidence >= 9.95 else f"{evidence:.2g}"
 
 
-def counts(numerator: float, denominator: float) -> str:
-    """Print the two totals that a value is the ratio of."""
-    return f"{numerator:,.0f} / {denominator:,.0f}"
+def e_clause(text: str) -> str:
+    """Put a printed e-value into a sentence."""
+    if text == ABSENT:
+        return "e-value unknown"
+    return f"e-value {text[0]} {text[1:]}" if text[0] in "<>" else f"e-value {text}"
+
+
+def level(alpha: float) -> str:
+    """Print the level of an interval with four digits, or with as many as keep it below 100 %."""
+    texts = (f"{100 * (1 - alpha):.{digits}g}" for digits in count(4))
+    return f"{next(text for text in texts if float(text) < 100)} %"
+
+
+def interval_label(alpha: float, monitoring: MonitoringName = "fixed") -> str:
+    """Name the interval by its level and by how often it may be looked at, such as `95 % confidence sequence`."""
+    return f"{level(alpha)} {MONITORING_WORDS[monitoring]}"
+
+
+def counts(metric: Metric, numerator: float, denominator: float) -> str:
+    """Print the two totals that a value is the ratio of; of a quantile, which is none, the users."""
+    return f"{denominator:,.0f}" if metric.statistic == "quantile" else f"{numerator:,.0f} / {denominator:,.0f}"
 
 
 def counts_label(metric: Metric) -> str:
     """Name the two totals that a metric's value is the ratio of, such as `clicks / impressions`."""
-    below = "users" if metric.denominator is None else COLUMN_WORDS[metric.denominator]
-    return f"{COLUMN_WORDS[metric.numerator]} / {below}"
+    if metric.statistic == "quantile":
+        return "users"
+    if metric.statistic == "coverage":
+        return "titles shown / titles there are, over groups"
+    below = "users" if metric.denominator is None else column_words(metric.denominator)
+    return f"{column_words(metric.numerator)} / {below}"
+
+
+def column_words(column: Column) -> str:
+    """Say what a per-user column counts."""
+    retention = RETENTION.fullmatch(column)
+    if retention is not None:
+        return f"{RETENTION_WORDS[retention[1]]}, day {retention[2]}"
+    return COLUMN_WORDS.get(column, column.replace("_", " "))
 
 
 def moment(at: datetime) -> str:

@@ -1,4 +1,4 @@
-"""The table as HTML: an article for a page of one's own, and a page that stands by itself."""
+"""The report as HTML: an article for a page of one's own, and a page that stands by itself."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ from collections.abc import Iterator
 from html import escape
 from importlib.resources import files
 
-from ab_platform.reporting.bars import Axis, axis, bar, scale
-from ab_platform.reporting.printed import Printed, PrintedRow, Reference, Section, Split, printed
-from ab_platform.reporting.verdict import SplitVerdict
+from ab_platform.reporting.bars import Axis, axis, draw, of_row, scale
+from ab_platform.reporting.html_parts import banner, figure, split
+from ab_platform.reporting.html_segments import segments
+from ab_platform.reporting.printed import Printed, printed
+from ab_platform.reporting.printed_rows import Group, PrintedRow, Reference, Section
 from ab_platform.results import Readout
 
 COLUMNS = ("metric", "control", "treatment", "lift", "interval", "p", "verdict", "true-lift")
 LABELS = {"control": "Control", "treatment": "Treatment", "lift": "Lift", "p": "p-value", "true-lift": "True lift"}
-MINUS = "−"
-
-SPLIT_ORDER: tuple[SplitVerdict, ...] = ("ALARM", "unknown", "trust the split")
-SPLIT_CLASSES: dict[SplitVerdict, str] = {"ALARM": "alarm", "unknown": "unknown", "trust the split": "trust"}
 
 
 def as_html(readout: Readout, *, published: bool = False) -> str:
@@ -42,7 +40,7 @@ def stylesheet() -> str:
 
 
 def article(readout: Readout, *, published: bool = False) -> str:
-    """Lay the table out as an article without its style.
+    """Lay the report out as an article without its style.
 
     Args:
         readout: of one experiment as of one day.
@@ -51,92 +49,85 @@ def article(readout: Readout, *, published: bool = False) -> str:
     page = printed(readout, published=published)
     lead = " ".join(escape(sentence) for sentence in page.lead)
     notes = "".join(f"<p>{escape(note)}</p>\n" for note in page.notes)
+    banners = "".join(banner(each) for each in page.banners)
+    blocks = "".join(segments(block, page) for block in page.blocks)
     return (
         f'<article class="abp">\n<h1>{escape(page.title)}</h1>\n<p class="lead">{lead}</p>\n'
-        f"{_splits(page)}{_table(page, readout)}"
-        f'<footer>\n<p class="legend">{_legend(bool(readout.truths))}</p>\n{notes}</footer>\n</article>\n'
+        f"{banners}{split(page.split)}{_table(page, truths=bool(readout.truths))}{blocks}"
+        f'<footer>\n<p class="legend">{_legend(page, truths=bool(readout.truths))}</p>\n{notes}</footer>\n</article>\n'
     )
 
 
-def _splits(page: Printed) -> str:
-    if not page.splits:
-        return ""
-    worst = min(page.splits, key=lambda split: SPLIT_ORDER.index(split.verdict))
-    items = "".join(f"<li>{_split(split)}</li>\n" for split in page.splits)
-    return (
-        f'<section class="split {SPLIT_CLASSES[worst.verdict]}" aria-label="Sample ratio">\n'
-        f"<p><strong>{_capital(worst.verdict)}.</strong> {escape(worst.meaning)}</p>\n<ul>\n{items}</ul>\n</section>\n"
-    )
-
-
-def _split(split: Split) -> str:
-    reason = f" Why: {escape(split.reason)}." if split.reason else ""
-    scope = escape(_capital(split.scope))
-    return f"<b>{scope}:</b> {split.verdict}. {escape(split.figures)}.{reason}"
-
-
-def _capital(words: str) -> str:
-    return words[:1].upper() + words[1:]
-
-
-def _table(page: Printed, readout: Readout) -> str:
-    shared = axis(readout.lifts, readout.truths)
-    replayed = bool(readout.truths)
-    bodies = "".join(_section(section, page.control, shared, replayed=replayed) for section in page.sections)
+def _table(page: Printed, *, truths: bool) -> str:
+    shared = axis([of_row(row) for section in page.sections for row in section.rows])
+    bodies = "".join(_section(section, page.control, shared, truths=truths) for section in page.sections)
     name = escape(f"Lifts of {page.title}")
-    return f'<table role="table" aria-label="{name}">\n{_heads(page, shared, replayed=replayed)}{bodies}</table>\n'
+    heads = _heads(page, shared, truths=truths)
+    return f'<table class="lifts" role="table" aria-label="{name}">\n{heads}{bodies}</table>\n'
 
 
-def _heads(page: Printed, shared: Axis, *, replayed: bool) -> str:
+def _heads(page: Printed, shared: Axis, *, truths: bool) -> str:
     interval = f"{escape(page.interval_label)}{scale(shared)}"
     heads = ["Metric", "Control", "Treatment", "Lift", interval, "p-value", "Verdict", "True lift"]
-    cells = zip(COLUMNS[: _width(replayed)], heads, strict=False)
+    cells = zip(COLUMNS[: _width(truths)], heads, strict=False)
     row = "".join(f'<th role="columnheader" scope="col" class="{name}">{head}</th>' for name, head in cells)
     return f'<thead role="rowgroup">\n<tr role="row">{row}</tr>\n</thead>\n'
 
 
-def _width(replayed: bool) -> int:
-    return len(COLUMNS) if replayed else len(COLUMNS) - 1
+def _width(truths: bool) -> int:
+    return len(COLUMNS) if truths else len(COLUMNS) - 1
 
 
-def _section(section: Section, control: str, shared: Axis, *, replayed: bool) -> str:
+def _section(section: Section, control: str, shared: Axis, *, truths: bool) -> str:
     of_control, of_treatment = section.users
     users = escape(f"{control} {of_control:,} users, {section.arm} {of_treatment:,} users")
     title = f"{escape(section.surface)} <small>{users}</small>"
-    rows = "".join(line for row in section.rows for line in _rows(row, shared, replayed=replayed))
+    rows = "".join(line for group in section.groups for line in _group(group, shared, truths=truths))
     return (
         '<tbody role="rowgroup">\n<tr role="row" class="surface">'
-        f'<th role="rowheader" scope="rowgroup" colspan="{_width(replayed)}">{title}</th></tr>\n{rows}</tbody>\n'
+        f'<th role="rowheader" scope="rowgroup" colspan="{_width(truths)}">{title}</th></tr>\n{rows}</tbody>\n'
     )
 
 
-def _rows(row: PrintedRow, shared: Axis, *, replayed: bool) -> Iterator[str]:
+def _group(group: Group, shared: Axis, *, truths: bool) -> Iterator[str]:
+    if group.title:
+        title = f'<th role="rowheader" scope="rowgroup" colspan="{_width(truths)}">{group.title}</th>'
+        yield f'<tr role="row" class="role">{title}</tr>\n'
+    for row in group.rows:
+        yield from _rows(row, shared, truths=truths)
+
+
+def _rows(row: PrintedRow, shared: Axis, *, truths: bool) -> Iterator[str]:
     cells = _cells(row, shared)
-    yield f'<tr role="row" class="measured">{"".join(cells[: _width(replayed)])}</tr>\n'
+    primary = " primary" if row.primary else ""
+    yield f'<tr role="row" class="measured{primary}">{"".join(cells[: _width(truths)])}</tr>\n'
     if row.published is not None:
-        yield _published(row.published, replayed=replayed)
+        yield _published(row.published, truths=truths)
     if row.reason:
-        reason = f'<td role="cell" colspan="{_width(replayed)}">Why absent: {escape(row.reason)}</td>'
+        reason = f'<td role="cell" colspan="{_width(truths)}">Why absent: {escape(row.reason)}</td>'
         yield f'<tr role="row" class="why">{reason}</tr>\n'
 
 
 def _cells(row: PrintedRow, shared: Axis) -> list[str]:
-    word = row.verdict.split()[0]
+    interval = f"{row.interval} ({row.level})" if row.level else row.interval
+    details = (row.counts_label, *(each for each in (row.saved, row.cap) if each))
+    detectable = f"<small>{escape(row.detectable)}</small>" if row.detectable else ""
     return [
         f'<th role="rowheader" scope="row" class="metric">{escape(row.label)}'
-        f"<small>{escape(row.counts_label)}</small></th>",
+        f"{''.join(f'<small>{escape(each)}</small>' for each in details)}</th>",
         _cell("control", row.control, row.counts_control),
         _cell("treatment", row.treatment, row.counts_treatment),
         _cell("lift", row.lift),
-        f'<td role="cell" class="interval">{bar(row, shared)}<small>{_figure(row.interval)}</small></td>',
+        f'<td role="cell" class="interval">{draw(of_row(row), shared)}<small>{figure(interval)}</small></td>',
         _cell("p", row.p_value),
-        f'<td role="cell" class="verdict" data-label="Verdict"><span class="{word}">{row.verdict}</span></td>',
+        f'<td role="cell" class="verdict" data-label="Verdict"><span class="{row.tone}">{figure(row.verdict)}</span>'
+        f"{detectable}</td>",
         _cell("true-lift", *(("",) if row.truth is None else (row.truth.lift, row.truth.remark))),
     ]
 
 
-def _published(figures: Reference, *, replayed: bool) -> str:
-    empty = f'<td role="cell" colspan="{_width(replayed) - 4}"></td>'
+def _published(figures: Reference, *, truths: bool) -> str:
+    empty = f'<td role="cell" colspan="{_width(truths) - 4}"></td>'
     return (
         '<tr role="row" class="paper"><th role="rowheader" scope="row" class="metric">in the paper</th>'
         f"{_cell('control', figures.control)}{_cell('treatment', figures.treatment)}{_cell('lift', figures.lift)}"
@@ -144,16 +135,14 @@ def _published(figures: Reference, *, replayed: bool) -> str:
     )
 
 
-def _cell(name: str, figure: str, detail: str = "") -> str:
+def _cell(name: str, text: str, detail: str = "") -> str:
     small = f"<small>{escape(detail)}</small>" if detail else ""
-    return f'<td role="cell" class="{name}" data-label="{LABELS[name]}">{_figure(figure)}{small}</td>'
+    return f'<td role="cell" class="{name}" data-label="{LABELS[name]}">{figure(text)}{small}</td>'
 
 
-def _figure(text: str) -> str:
-    return escape(text.replace("-", MINUS))
-
-
-def _legend(replayed: bool) -> str:
+def _legend(page: Printed, *, truths: bool) -> str:
+    guarded = any(row.row.role == "guardrail" for section in page.sections for row in section.rows)
     marks = ['<span class="key lift"></span> lift', '<span class="key range"></span> its interval']
-    marks += ['<span class="key true"></span> true lift'] * replayed
+    marks += ['<span class="key margin"></span> margin of a guardrail'] * guarded
+    marks += ['<span class="key true"></span> true lift'] * truths
     return ", ".join(marks)

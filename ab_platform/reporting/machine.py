@@ -1,4 +1,4 @@
-"""The table for machines: every field of the readout, and the words that people read."""
+"""The report for machines: every field of the readout, and the words that people read."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ from typing import Any
 
 from ab_platform.metrics import PUBLISHED_TABLE_2
 from ab_platform.reporting.printed import PAPER
-from ab_platform.reporting.verdict import coverage, split_verdict, verdict
-from ab_platform.results import LiftRow, Readout
+from ab_platform.reporting.printed_rows import metric_of
+from ab_platform.reporting.verdict import coverage, heterogeneity, split_verdict, verdict
+from ab_platform.results import LiftRow, Readout, SegmentTestRow
 
 
 def as_json(readout: Readout, *, published: bool = False) -> dict[str, Any]:
@@ -26,10 +27,14 @@ def as_json(readout: Readout, *, published: bool = False) -> dict[str, Any]:
         "experiment": readout.experiment,
         "as_of": readout.as_of,
         "watermark": readout.watermark,
-        "replayed": bool(readout.truths),
+        "truth_known": bool(readout.truths),
         "labels": dict(readout.labels),
-        "lifts": [_lift(row, readout) for row in readout.lifts],
+        "decisions": [asdict(row) for row in readout.decisions],
+        "look": None if readout.look is None else asdict(readout.look),
         "sample_ratios": [asdict(row) | {"verdict": split_verdict(row)} for row in readout.sample_ratios],
+        "lifts": [_lift(row, readout) for row in readout.lifts],
+        "segments": [asdict(row) for row in readout.segments],
+        "segment_tests": [_test(row, readout) for row in readout.segment_tests],
     }
     if published:
         document["published"] = {"source": PAPER, "rows": [asdict(row) for row in PUBLISHED_TABLE_2]}
@@ -38,9 +43,16 @@ def as_json(readout: Readout, *, published: bool = False) -> dict[str, Any]:
 
 
 def _lift(row: LiftRow, readout: Readout) -> dict[str, object]:
+    measured = metric_of(readout, row.surface, row.metric)
     truth = readout.truth(row)
     known = None if truth is None else asdict(truth) | {"interval": coverage(row, truth)}
-    return asdict(row) | {"verdict": verdict(row), "truth": known}
+    words = {"label": measured.label, "unit": measured.unit, "increase_is_good": measured.increase_is_good}
+    return asdict(row) | words | {"verdict": verdict(row, measured), "truth": known}
+
+
+def _test(row: SegmentTestRow, readout: Readout) -> dict[str, object]:
+    alpha = next((lift.alpha for lift in readout.lifts), None)
+    return asdict(row) | {"verdict": "unknown" if alpha is None else heterogeneity(row, alpha)}
 
 
 def _plain(value: Any) -> Any:

@@ -9,8 +9,9 @@ from datetime import UTC, date, datetime, timedelta
 from ab_platform.events import SURFACES
 from ab_platform.experiment import Arm, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
+from ab_platform.metrics import Metric
 from ab_platform.results import Outcome, Readout
-from ab_platform.storage.store import Store
+from ab_platform.storage.store import Store, Stored
 
 STARTS_AT = datetime(2025, 3, 3, tzinfo=UTC)
 
@@ -21,15 +22,29 @@ ARMS = (
 
 
 def launch(
-    store: Store, key: str = "pia-vs-multivae", *, buckets: tuple[int, int] = (0, 10_000), days: int = 7
+    store: Store,
+    key: str = "pia-vs-multivae",
+    *,
+    buckets: tuple[int, int] = (0, 10_000),
+    days: int = 7,
+    metrics: tuple[Metric, ...] = (),
 ) -> Launch:
-    """Launch an experiment whose arms were never trained."""
+    """Launch an experiment whose arms were never trained; the metrics are its own, as secondary rows."""
     for arm in ARMS:
         recipe = Recipe(arm.recommender, arm.config, 0, "small", "hash", "version")
         store.register(Artifact(f"artifact-of-{arm.name}", recipe, {}, STARTS_AT))
     hypothesis = "Item anchors make slates that people play for longer."
     launched = Launch(
-        experiment=Experiment(key, DataRule("small"), ARMS, hypothesis=hypothesis, layer_buckets=buckets, days=days),
+        experiment=Experiment(
+            key,
+            DataRule("small"),
+            ARMS,
+            hypothesis=hypothesis,
+            layer_buckets=buckets,
+            days=days,
+            metrics=metrics,
+            secondary=tuple(f"home_card.{each.name}" for each in metrics),
+        ),
         artifacts={arm.name: f"artifact-of-{arm.name}" for arm in ARMS},
         state="running",
         traffic=1.0,
@@ -44,9 +59,16 @@ def launch(
 def analyse(store: Store, found: Readout, *, key: str = "pia-vs-multivae", as_of: date | None = None) -> None:
     """Store an analysis, under another key or day if wanted."""
     day = as_of or found.as_of
+    assert found.look is not None
     store.write_readout(
-        [replace(row, experiment=key, as_of=day) for row in found.lifts],
-        [replace(row, experiment=key, as_of=day) for row in found.sample_ratios],
+        Stored(
+            replace(found.look, experiment=key, as_of=day),
+            tuple(replace(row, experiment=key, as_of=day) for row in found.lifts),
+            tuple(replace(row, experiment=key, as_of=day) for row in found.sample_ratios),
+            tuple(replace(row, experiment=key, as_of=day) for row in found.decisions),
+            tuple(replace(row, experiment=key, as_of=day) for row in found.segments),
+            tuple(replace(row, experiment=key, as_of=day) for row in found.segment_tests),
+        )
     )
 
 

@@ -13,6 +13,7 @@ from tests.dashboards.browser import CHROMEDRIVER, CHROMIUM, Reader, reading, se
 from tests.dashboards.stored import analyse, launch, replay
 from tests.golden.make_reports import troubled
 from tests.readouts import readout
+from tests.reporting.rich import OWN, rich
 
 pytestmark = [
     pytest.mark.skipif(not (CHROMIUM and CHROMEDRIVER), reason="chromium or chromium-driver is not installed"),
@@ -30,8 +31,10 @@ def reader(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Reader]:
         launch(store, buckets=(0, 5000))
         analyse(store, readout())
         replay(store)
-        launch(store, "troubled", buckets=(5000, 10_000))
+        launch(store, "troubled", buckets=(5000, 8000))
         analyse(store, troubled(), key="troubled")
+        launch(store, "rich", buckets=(8000, 10_000), metrics=(OWN,))
+        analyse(store, rich(), key="rich")
     with served(home, home) as address, reading(address, profile) as opened:
         yield opened
 
@@ -53,7 +56,8 @@ def test_the_table_is_read_at_any_width_and_in_both_themes(reader: Reader, width
     ):
         assert shown in first
     assert reader.run("document.querySelectorAll('tr.measured').length") == 6
-    assert "Trust the split." in reader.text(".abp .split")
+    assert "Trust the split of all users" in reader.text(".abp .split")
+    assert "Ship" in reader.text(".abp .decision")
     assert reader.run("getComputedStyle(document.querySelector('.stApp')).backgroundColor") == BACKGROUNDS[scheme]
     reader.assert_sound()
 
@@ -68,12 +72,26 @@ def test_ink_turns_with_the_theme(reader: Reader) -> None:
 
 def test_a_bar_lies_where_its_interval_is(reader: Reader) -> None:
     reader.open("?experiment=pia-vs-multivae")
-    marks = "document.querySelectorAll('tr.measured:nth-child(2) .bar > *')"
+    marks = "document.querySelectorAll('tr.primary .bar > *')"
     boxes = reader.run(f"Array.from({marks}, mark => [mark.className, mark.getBoundingClientRect()])")
     places = {name.split()[0]: box for name, box in boxes}
     assert places["zero"]["x"] < places["range"]["x"] < places["lift"]["x"]
     assert places["lift"]["x"] < places["range"]["x"] + places["range"]["width"]
     assert places["range"]["width"] > 20
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_segments_and_guardrails_are_read_at_any_width_and_in_both_themes(
+    reader: Reader, width: int, scheme: str
+) -> None:
+    reader.open("?experiment=rich", width=width, scheme=scheme)
+    assert "Keep running about 3 days left" in reader.text(".abp .decision")
+    assert "BREACHED" in reader.text("table.lifts")
+    assert "The lift DIFFERS between segments" in reader.text(".abp .segments")
+    assert reader.run("document.querySelectorAll('.by-segment').length") == 6
+    assert reader.run("document.querySelectorAll('.by-segment tr.one').length") == 20
+    reader.assert_sound()
 
 
 def test_trouble_is_told_in_words_with_every_reason(reader: Reader) -> None:

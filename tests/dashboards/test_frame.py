@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from ab_platform.experiment import Arm, DataRule, Experiment
+from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment
 from ab_platform.lineage import Launch
 from dashboards.frame import notice, standing
 from dashboards.launch import command
@@ -27,6 +27,16 @@ def test_a_look_before_the_planned_end_is_called_one() -> None:
     text = standing(LAUNCH, date(2025, 3, 6))
     assert "Running; day 4 of 7, traffic 50 %." in text
     assert "made for one look at the planned end" in text
+
+
+def test_a_look_that_was_planned_for_is_not_called_too_early() -> None:
+    for rule, told in (
+        (AnalysisRule("sequential", users=5000), "hold at every look"),
+        (AnalysisRule("group_sequential", users=5000, looks=3), "hold at the planned looks"),
+    ):
+        text = standing(replace(LAUNCH, experiment=replace(LAUNCH.experiment, analysis=rule)), date(2025, 3, 6))
+        assert told in text
+        assert "one look" not in text
 
 
 def test_the_last_planned_day_is_the_end() -> None:

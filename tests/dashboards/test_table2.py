@@ -12,6 +12,7 @@ from ab_platform.storage.store import Store
 from tests.dashboards.stored import analyse, launch, replay
 from tests.golden.make_reports import troubled
 from tests.readouts import ROWS, readout
+from tests.reporting.rich import OWN, rich
 
 APP = Path(__file__).parents[2] / "dashboards" / "app.py"
 
@@ -72,10 +73,11 @@ def test_the_page_is_the_table(stored: Store) -> None:
     page = visit()
     text = words(page)
     assert "pia-vs-multivae, as of 2025-03-09" in text
-    assert "Trust the split. The arms got the users that their weights promise, within chance." in text
+    assert "Ship home_card.play_duration is significantly better" in text
+    assert "Trust the split of all users (3,012 and 2,988; p = 0.757, e-value 0.23) and 2 surfaces." in text
     assert "Play duration per user (s) seconds / users 41.3 124,456 / 3,012 43.2 129,022 / 2,988 +4.50 %" in text
     assert "+1.21 to +7.91 % 0.007 better" in text.replace("−", "-")
-    assert html(page).count('class="measured"') == 6
+    assert html(page).count('class="measured') == 6
     assert html(page).count('role="img"') == 6
     assert "true lift" not in text.lower()
     assert page.selectbox(key="experiment").value == "pia-vs-multivae"
@@ -86,7 +88,7 @@ def test_a_replay_has_its_true_lift_in_a_column_and_on_the_bar(stored: Store) ->
     analyse(stored, readout())
     replay(stored)
     page = visit()
-    assert "Visits were replayed, not live" in words(page)
+    assert "The true lift is known." in words(page)
     assert "0.007 better +5.00 % inside interval" in words(page)
     assert html(page).count('class="true"') == 6
 
@@ -98,6 +100,28 @@ def test_trouble_comes_before_the_table_with_every_reason(stored: Store) -> None
     assert shown.index('class="split alarm"') < shown.index("<table")
     for reason in ("control has 1 user; at least 2 are required", "no users in any arm", "the control may well be 0"):
         assert reason in shown
+
+
+def test_all_that_an_experiment_asked_for_is_on_the_page(stored: Store) -> None:
+    launch(stored, metrics=(OWN,))
+    analyse(stored, rich())
+    shown, text = html(visit()), words(visit())
+    for said in (
+        "Keep running about 3 days left",
+        "12 users (0.20 %) were seen in several arms",
+        "95 % confidence sequence",
+        "CUPED saved 31 %",
+        "(97.5 %)",
+        "+10 %: BREACHED",
+        "Titles watched per visit titles watched / visits",
+        "values cut at 612.4 s",
+        "Segments: lift by device",
+        "The lift DIFFERS between segments, p = 0.004, Holm over 4 tests.",
+        "Novelty: lift by days since exposure",
+    ):
+        assert said in text
+    places = [shown.index(part) for part in ('class="decision', 'class="split', 'class="lifts', 'class="segments"')]
+    assert places == sorted(places)
 
 
 def test_a_link_leads_to_experiment_day_and_published_figures(stored: Store) -> None:

@@ -17,21 +17,11 @@ from hypothesis import strategies as st
 from ab_platform.reporting import as_html, as_json, as_latex, as_markdown, as_text, latex, markdown
 from ab_platform.results import Readout
 from tests.golden.make_reports import GOLDEN, reports, troubled
-from tests.readouts import ROWS, absent, lift_row, ratio_row, readout
+from tests.readouts import DECISION, ROWS, absent, lift_row, ratio_row, readout
+from tests.reporting.plain import FORMATS, Format, plain
+from tests.reporting.rich import rich, segment_test
 
-Format = Callable[..., str]
-FORMATS: tuple[Format, ...] = (as_text, as_markdown, as_html, as_latex)
 NASTY = "a_b & 100 % <b>#1</b> $x$ {y} ~ ^ | `c` *d* \\e \"f\" 'g'"
-
-
-def plain(text: str) -> str:
-    """Take the markup of any format out, as a reader does, and fold the white space."""
-    text = re.sub(r"<style>.*</style>", "", text, flags=re.DOTALL)
-    unmarked = unescape(re.sub(r"</?[a-z][^<>]*>", " ", text))
-    for name, sign in latex._ESCAPES.items():
-        unmarked = unmarked.replace(sign, name) if sign.startswith("\\text") else unmarked
-    unmarked = re.sub(r"\\([^\sA-Za-z])", r"\1", unmarked)
-    return " ".join(unmarked.replace("$-$", "-").replace("$+$", "+").replace("−", "-").split())
 
 
 @pytest.mark.parametrize("name", sorted(reports()))
@@ -48,14 +38,14 @@ def test_every_format_shows_every_figure_of_a_row(form: Format) -> None:
         assert shown in text
     for shown in ("2025-03-09", "2025-03-09 23:58 UTC", "fieller", "alpha: 0.05", "trust the split", "p = 0.757"):
         assert shown.lower() in text.lower()
-    for shown in ("27.7", "74.6", "+169 %", "statistical baseline"):
+    for shown in ("27.7", "74.6", "+169 %", "statistical baseline", "a lift of 4.5 % would be found"):
         assert shown in text
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_format_says_that_visits_were_replayed_and_what_the_truth_is(form: Format) -> None:
+def test_every_format_says_that_the_truth_is_known_and_what_it_is(form: Format) -> None:
     text = plain(form(readout()))
-    assert "Visits were replayed, not live" in text
+    assert "The true lift is known." in text
     assert "+3.92 %" in text
     assert "outside interval" in text
     assert "5 of 6 intervals hold the true lift." in text
@@ -65,6 +55,11 @@ def test_every_format_says_that_visits_were_replayed_and_what_the_truth_is(form:
 def test_a_live_experiment_has_no_word_of_replay_or_of_the_paper(form: Format) -> None:
     text = plain(form(readout(truths=())))
     assert not re.search(r"replayed|true lift|\bpaper\b", text, re.IGNORECASE)
+
+
+def test_truths_without_an_interval_to_hold_them_are_not_counted() -> None:
+    text = plain(as_text(readout((absent(ROWS[0], "control has 1 user"),))))
+    assert "hold the true lift" not in text
 
 
 reasons = st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126), min_size=1, max_size=200).filter(
@@ -101,10 +96,19 @@ def test_an_absent_row_has_no_zero_in_it(form: Format) -> None:
 
 def nasty() -> Readout:
     rows = (lift_row(arm=NASTY), absent(lift_row(metric="click_rate_per_view", arm=NASTY), NASTY))
-    ratio = replace(ratio_row(), arms=("multi_vae", NASTY), reason=NASTY)
-    return replace(
-        readout(rows, ratios=(ratio,), truths=(), labels=(("multi_vae", NASTY), (NASTY, ""))), experiment=NASTY
+    ratio = replace(ratio_row(), arms=("multi_vae", NASTY), alarm=True, reason=NASTY)
+    small = replace(ratio_row(NASTY, p_value=None), reason=NASTY)
+    primary = replace(lift_row(arm=NASTY), role="primary")
+    segment = replace(rich().segments[0], arm=NASTY, dimension=NASTY, segment=NASTY, reason=NASTY)
+    test = replace(segment_test("play_duration", "device", None, NASTY), arm=NASTY, dimension=NASTY)
+    found = readout(
+        (primary, *rows[1:]),
+        ratios=(ratio, small),
+        truths=(),
+        labels=(("multi_vae", NASTY), (NASTY, "")),
+        decisions=(replace(DECISION, arm=NASTY, reason=NASTY),),
     )
+    return replace(found, experiment=NASTY, segments=(segment,), segment_tests=(test,))
 
 
 class Tags(HTMLParser):
@@ -136,9 +140,9 @@ def test_names_do_not_become_tags_and_every_tag_is_closed() -> None:
 
 def test_names_do_not_become_columns_of_a_markdown_table() -> None:
     lines = [line for line in as_markdown(nasty(), published=True).splitlines() if line.startswith("|")]
-    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in lines}
-    assert len(lines) == 4
-    assert len(columns) == 1
+    columns = [len(re.findall(r"(?<!\\)\|", line)) for line in lines]
+    assert len(lines) == 4 + 3
+    assert len(set(columns[:4])) == len(set(columns[4:])) == 1
 
 
 @given(st.text(st.characters(codec="ascii", min_codepoint=32, max_codepoint=126)))
@@ -148,9 +152,9 @@ def test_latex_escapes_leave_no_special_character_alone(text: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("pdflatex") is None, reason="pdflatex is not installed")
-@pytest.mark.parametrize("found", [troubled(), nasty()], ids=["troubled", "nasty"])
+@pytest.mark.parametrize("found", [troubled(), nasty(), rich()], ids=["troubled", "nasty", "rich"])
 def test_the_latex_compiles(found: Readout, tmp_path: Path) -> None:
-    head = r"\documentclass{article}\usepackage{booktabs}\begin{document}"
+    head = r"\documentclass{article}\usepackage{array,booktabs}\begin{document}"
     source = f"{head}\n{as_latex(found, published=True)}\n\\end{{document}}\n"
     (tmp_path / "report.tex").write_text(source, encoding="utf-8")
     run = ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "report.tex"]
@@ -166,16 +170,35 @@ def test_the_json_is_the_readout_with_its_words() -> None:
     assert third["reason"] == "control has 1 user; at least 2 are required"
     assert document["as_of"] == "2025-03-09"
     assert document["watermark"] == "2025-03-09T23:58:12+00:00"
-    assert document["replayed"] is True
+    assert document["truth_known"] is True
+    assert document["decisions"][0]["outcome"] == "unhealthy"
     assert [split["verdict"] for split in document["sample_ratios"]] == ["trust the split", "ALARM", "unknown"]
     assert len(document["published"]["rows"]) == 6
     assert "published" not in as_json(readout())
 
 
-@pytest.mark.parametrize("width", [80, 100, 140])
-def test_the_text_keeps_to_its_width(width: int) -> None:
-    longest = max(len(line) for line in as_text(troubled(), published=True, width=width).splitlines())
-    assert longest <= max(width, 94)
+def test_the_json_has_every_row_segment_and_test() -> None:
+    document = json.loads(json.dumps(as_json(rich()), allow_nan=False))
+    assert len(document["lifts"]) == len(rich().lifts)
+    assert len(document["segments"]) == len(rich().segments) == 30
+    assert [test["verdict"] for test in document["segment_tests"]] == [
+        "no difference shown",
+        "differs",
+        "no difference shown",
+        "unknown",
+        "no difference shown",
+    ]
+    guard = next(row for row in document["lifts"] if row["metric"] == "fallback_rate")
+    assert (guard["verdict"], guard["null_lift"], guard["increase_is_good"]) == ("BREACHED", 0.1, False)
+    assert document["look"]["mixed_users"] == 12
+    assert document["sample_ratios"][0]["e_value"] == 0.23
+
+
+@pytest.mark.parametrize("width", [80, 93, 94, 100, 140])
+@pytest.mark.parametrize("found", [troubled(), rich()], ids=["troubled", "rich"])
+def test_the_text_keeps_to_its_width(found: Readout, width: int) -> None:
+    longest = max(len(line) for line in as_text(found, published=True, width=width).splitlines())
+    assert longest <= width
 
 
 def test_every_treatment_has_its_rows() -> None:
@@ -193,6 +216,7 @@ def test_a_readout_without_rows_or_checks_says_that_they_are_unknown() -> None:
         text = plain(form(readout((), ratios=(), truths=())))
         assert "the lifts are unknown" in text
         assert "whether to trust the split is unknown" in text
+        assert "trust the split of" not in text.lower()
 
 
 def test_the_page_stands_by_itself() -> None:
