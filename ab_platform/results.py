@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Literal
 
 from ab_platform.events import Surface
 from ab_platform.metrics import Role, Row
@@ -247,6 +248,9 @@ class Outcome:
     watch_seconds: float
 
 
+TruthSource = Literal["replay", "simulation"]
+
+
 @dataclass(frozen=True)
 class Truth:
     """The true lift: of a replay, from every user's outcome under both arms; of a simulated world, by construction."""
@@ -276,6 +280,7 @@ class Readout:
         segments: rows among the users of each segment.
         segment_tests: whether the lift differs between segments.
         look: what holds for all rows.
+        truth_from: how the true lifts are known; None where they are not.
     """
 
     experiment: str
@@ -290,6 +295,7 @@ class Readout:
     segments: tuple[SegmentRow, ...] = ()
     segment_tests: tuple[SegmentTestRow, ...] = ()
     look: Look | None = None
+    truth_from: TruthSource | None = None
 
     def truth(self, row: LiftRow) -> Truth | None:
         """Return the true lift of a row, where it is known."""

@@ -97,19 +97,23 @@ def readout(store: Store, key: str, *, as_of: date | None = None) -> Readout:
     experiment = launch.experiment
     rows = {(row.surface, row.metric.name): row for row in experiment.rows}
     first = stored.lifts[0]
+    changes = store.changes(key)
+    known = truths(experiment, store.outcomes(key), changes)
+    simulated = any(change.action == "simulate" for change in changes)
     return Readout(
         experiment=key,
         as_of=first.as_of,
         watermark=first.watermark,
         lifts=tuple(sorted(stored.lifts, key=lambda row: _place(row, experiment, list(rows)))),
         sample_ratios=tuple(sorted(stored.sample_ratios, key=lambda row: _scope_place(row.scope, experiment))),
-        truths=truths(experiment, store.outcomes(key), store.changes(key)),
+        truths=known,
         labels=_labels(experiment),
         rows=rows,
         decisions=stored.decisions,
         segments=tuple(sorted(stored.segments, key=lambda row: _segment_place(row, experiment, list(rows)))),
         segment_tests=tuple(sorted(stored.segment_tests, key=lambda row: _place(row, experiment, list(rows)))),
         look=stored.look,
+        truth_from=None if not known else "simulation" if simulated else "replay",
     )
 
 

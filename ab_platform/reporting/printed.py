@@ -10,7 +10,7 @@ from ab_platform.reporting.printed_rows import Section, one_line, sections
 from ab_platform.reporting.printed_segments import SegmentBlock, segment_blocks
 from ab_platform.reporting.printed_split import Split, split
 from ab_platform.reporting.verdict import Tone, coverage
-from ab_platform.results import DecisionRow, Readout
+from ab_platform.results import DecisionRow, Readout, TruthSource
 from ab_platform.statistics.decision import Outcome
 
 PAPER = "Table 2 of arXiv 2511.06781"
@@ -18,7 +18,11 @@ PUBLISHED_NOTE = (
     f"Paper: {PAPER}, one week of a live service. Its control was a statistical baseline, "
     "not the control above, so its lifts answer another question."
 )
-TRUTH_KNOWN = "The true lift is known."
+TRUTH_KNOWN: dict[TruthSource | None, str] = {
+    "replay": "Visits were replayed, not live, so the true lift is known: every user was replayed under every arm.",
+    "simulation": "Visits are simulated, not live: the true lift is known by construction.",
+    None: "The true lift is known.",
+}
 DETECTABLE_NOTE = (
     "Would be found: the smallest lift, either way, that a look like this one finds with the planned power."
 )
@@ -113,7 +117,7 @@ def printed(readout: Readout, *, published: bool = False) -> Printed:
 def _lead(readout: Readout, control: str) -> tuple[str, ...]:
     treatments = [_arm(name, label) for name, label in readout.labels.items() if name != control]
     against = f"{', '.join(treatments)} against the control {_arm(control, readout.labels.get(control, ''))}."
-    return (against, TRUTH_KNOWN) if readout.truths else (against,)
+    return (against, TRUTH_KNOWN[readout.truth_from]) if readout.truths else (against,)
 
 
 def _arm(name: str, label: str) -> str:
