@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test dashboard check lint types format wheel clean
+.PHONY: help demo test calibrate dashboard check lint types format wheel clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -23,6 +23,9 @@ dashboard: $(READY) ## Open the dashboard on what the demo made; without it, a s
 
 test: $(READY) ## Run the tests.
 	@cd $(ROOT) && $(BIN)/python -m pytest
+
+calibrate: $(READY) ## Measure how often the statistics are wrong, into docs/calibration.md (about ten minutes).
+	@cd $(ROOT) && $(BIN)/python -m benchmarks.calibration --output docs/calibration.md
 
 check: lint types test ## What CI runs: lint, types, tests.
 
