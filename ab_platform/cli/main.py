@@ -8,7 +8,7 @@ import sys
 import typer
 
 from ab_platform import __version__
-from ab_platform.cli import arms, data, demo, experiments, results
+from ab_platform.cli import arms, attributes, data, demo, experiments, power, published, results, simulate, split
 from ab_platform.cli.console import err
 from ab_platform.errors import PlatformError
 
@@ -24,7 +24,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (demo, data, arms, experiments, results):
+for verbs in (demo, simulate, data, attributes, arms, power, experiments, split, results, published):
     verbs.register(app)
 
 

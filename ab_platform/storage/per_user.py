@@ -6,9 +6,9 @@ those who were seen in several arms.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import UTC, date, datetime, time, timedelta
 from itertools import combinations_with_replacement
 from typing import Literal, get_args
 
@@ -20,7 +20,8 @@ from ab_platform.metrics import MEASURES, RETENTION, STEPS, Column, Measure
 from ab_platform.storage import schema
 from ab_platform.storage.described import in_steps, table
 
-LIMB = 65_536
+LIMB_BITS = 16
+LIMB = 1 << LIMB_BITS
 """Steps in the high limb of a column that is not a count.
 
 A user's milliseconds go into the products as two integers, high * LIMB + low, so that neither a product nor its sum
@@ -97,13 +98,15 @@ def exposed_users(population: Population) -> ir.Table:
     return (
         table(schema.exposures)
         .join(spans, "experiment")
-        .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at.date() <= population.as_of)
+        .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at < _end_of(population.as_of))
         .anti_join(mixed.select("user_id"), "user_id")
         .select("user_id", "surface", "arm", exposed_on=_.at.date())
     )
 
 
-def rows(population: Population, columns: Iterable[PerUser], dimensions: Sequence[str] = ()) -> ir.Table:
+def rows(
+    population: Population, columns: Iterable[PerUser], dimensions: Sequence[str] = (), *, dialect: str
+) -> ir.Table:
     """Select one row a user and surface: surface, arm, the columns in whole steps, and the user's segments.
 
     A user without user-days is 0 throughout; what a source does not tell is 0 too, and so is its `known`.
@@ -112,12 +115,13 @@ def rows(population: Population, columns: Iterable[PerUser], dimensions: Sequenc
         population: whose.
         columns: which.
         dimensions: user attributes, `interactions` or `cohort`; each becomes a column `segment_I`.
+        dialect: of the engine, as Ibis names it.
     """
     wanted = sorted(set(columns))
     users = exposed_users(population)
     # One chain of joins without a selection in between: SQLite cannot read queries that are nested too deep.
     joined = users
-    for part, surface in _parts(users, population, wanted, dimensions):
+    for part, surface in _parts(users, population, wanted, dimensions, dialect):
         on = [joined.user_id == part.of_user, *([joined.surface == part.of_surface] if surface else [])]
         joined = joined.left_join(part, on)
     values = {each.label: _value(joined, each, population.as_of) for each in wanted}
@@ -130,6 +134,7 @@ def sums(
 ) -> str:
     """Write the query of each (surface, arm, segments): users `n`, the sum of each limb, the products of each family.
 
+    A product that is one of the sums, see `implied`, is left out: some fifty sums over every user are what it costs.
     Everything in it is a sum of integers: the digits depend neither on the engine nor on the order of the rows.
 
     Args:
@@ -139,18 +144,23 @@ def sums(
         dialect: of the engine, as Ibis names it.
     """
     columns = sorted({column for family in families for column in family})
-    users = rows(population, columns, dimensions)
+    users = rows(population, columns, dimensions, dialect=dialect)
     keys = ("surface", "arm", *(f"segment_{place}" for place in range(len(dimensions))))
     names = limb_names(columns)
     limbs = users.select(*keys, **_limbs(users, columns))
     totals = {f"sum_{name}": limbs[name].sum() for name in names}
-    products = {f"{one}_x_{other}": (limbs[one] * limbs[other]).sum() for one, other in limb_pairs(families)}
+    known = implied(families)
+    products = {
+        f"{one}_x_{other}": (limbs[one] * limbs[other]).sum()
+        for one, other in limb_pairs(families)
+        if (one, other) not in known
+    }
     return str(ibis.to_sql(limbs.group_by(keys).agg(n=_.count(), **totals, **products), dialect=dialect))
 
 
 def values(population: Population, columns: Sequence[PerUser], *, dialect: str) -> str:
     """Write the query of the rows themselves, sorted by surface and user."""
-    users = rows(population, columns).order_by("surface", "user_id")
+    users = rows(population, columns, dialect=dialect).order_by("surface", "user_id")
     return str(ibis.to_sql(users, dialect=dialect))
 
 
@@ -217,6 +227,30 @@ def limb_pairs(families: Sequence[Sequence[PerUser]]) -> tuple[tuple[str, str], 
     return tuple(sorted(pairs))
 
 
+def implied(families: Sequence[Sequence[PerUser]]) -> Mapping[tuple[str, str], str]:
+    """Return the pairs of limbs whose product is one of the two, for every user, with that limb.
+
+    So it is with a column of 0 and 1 and itself, and with what users did before and whether that is known: it is 0
+    where it is not.
+    """
+    columns = sorted({column for family in families for column in family})
+    limbs = {name: column for column in columns for name in limb_names([column])}
+    pairs = limb_pairs(families)
+    found = {(one, other): one for one, other in pairs if one == other and _is_indicator(limbs[one])}
+    for pair in pairs:
+        if KNOWN_BEFORE.label in pair and all(limbs[name].source == "before" for name in pair):
+            found[pair] = next((name for name in pair if name != KNOWN_BEFORE.label), KNOWN_BEFORE.label)
+    return found
+
+
+def _is_indicator(column: PerUser) -> bool:
+    return (
+        column.source == "attribute_known"
+        or column.name in ("clicked", "known")
+        or RETENTION.fullmatch(column.name) is not None
+    )
+
+
 def _limbs(users: ir.Table, columns: Iterable[PerUser]) -> dict[str, ir.Value]:
     limbs: dict[str, ir.Value] = {}
     for column in columns:
@@ -224,14 +258,13 @@ def _limbs(users: ir.Table, columns: Iterable[PerUser]) -> dict[str, ir.Value]:
         if column.steps == 1:
             limbs[column.label] = whole
         else:
-            # Rounded up or down, the two limbs are the same sum.
-            high = (whole / LIMB).round().cast("int64")
-            limbs |= {f"{column.label}_high": high, f"{column.label}_low": whole - high * LIMB}
+            # Shifted, a sum below 0 is rounded down: the lower limb is never negative, on either engine.
+            limbs |= {f"{column.label}_high": whole >> LIMB_BITS, f"{column.label}_low": whole & (LIMB - 1)}
     return limbs
 
 
 def _parts(
-    users: ir.Table, population: Population, columns: Sequence[PerUser], dimensions: Sequence[str]
+    users: ir.Table, population: Population, columns: Sequence[PerUser], dimensions: Sequence[str], dialect: str
 ) -> Iterator[tuple[ir.Table, bool]]:
     """Give what is joined to the users, and whether it is of their surface: totals, attributes and segments."""
     names = {source: [each.name for each in columns if each.source == source] for source in get_args(Source)}
@@ -239,7 +272,7 @@ def _parts(
     if during:
         yield _during(users, population, during), True
     if names["before"]:
-        yield _before(users, population, names["before"]), True
+        yield _before(users, population, names["before"], dialect), True
     for name in sorted({*names["attribute"], *names["attribute_known"]}):
         stored = table(schema.user_attributes).filter(_.dataset == population.dataset, _.name == name)
         yield stored.select(of_user=_.user_id, **{f"raw_{name}": _.value.cast("float64")}), False
@@ -254,17 +287,19 @@ def _during(users: ir.Table, population: Population, names: Sequence[Column]) ->
     retained = [name for name in names if name.startswith("returned_")]
     if retained:
         days = days.drop("arm").join(users.select("user_id", "surface", "exposed_on"), ["user_id", "surface"])
-    totals = {f"sum_{name}": _day_steps(days, name).sum() for name in _measures(names)}
+    totals = {f"sum_{name}": _total(days, name) for name in _measures(names)}
     totals |= {f"sum_{name}": _returned(days, _days_of(name)) for name in retained}
     return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(**totals)
 
 
-def _before(users: ir.Table, population: Population, names: Sequence[Column]) -> ir.Table:
+def _before(users: ir.Table, population: Population, names: Sequence[Column], dialect: str) -> ir.Table:
     """Total what users did on the surface on the days before their exposure's, in earlier experiments."""
     days = table(schema.user_days).filter(_.experiment.isin(population.earlier or ("",)))
-    pairs = users.select("user_id", "surface", "exposed_on").join(days.drop("arm"), ["user_id", "surface"])
-    pairs = pairs.filter(_.day < _.exposed_on, _days_between(_.exposed_on, _.day) <= population.covariate_days)
-    totals = {f"before_sum_{name}": _day_steps(pairs, name).sum() for name in _measures(names)}
+    since = _days_before(users.exposed_on, population.covariate_days, dialect)
+    exposed = users.select("user_id", "surface", "exposed_on", since=since)
+    # Bounds of the day itself: both engines find such days by their key.
+    pairs = exposed.join(days.drop("arm"), ["user_id", "surface"]).filter(_.day >= _.since, _.day < _.exposed_on)
+    totals = {f"before_sum_{name}": _total(pairs, name) for name in _measures(names)}
     return pairs.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)
 
 
@@ -311,6 +346,12 @@ def _day_steps(days: ir.Table, measure: Column) -> ir.Value:
     return days[measure] if steps == 1 else in_steps(days[measure], steps)
 
 
+def _total(days: ir.Table, measure: Column) -> ir.Value:
+    """Add up a user's days: as floats, in which whole steps are exact; PostgreSQL makes slow numerics of 64 bits."""
+    steps = _day_steps(days, measure)
+    return steps.sum() if measure not in STEPS else steps.cast("float64").sum().cast("int64")
+
+
 def _day_value(days: ir.Table, name: Column) -> ir.Value:
     if name == "clicked":
         return (days.clicks > 0).ifelse(1, 0).cast("int64")
@@ -320,6 +361,21 @@ def _day_value(days: ir.Table, name: Column) -> ir.Value:
 def _returned(days: ir.Table, after: int) -> ir.Value:
     came = (days.impressions > 0) & (_days_between(days.day, days.exposed_on) == after)
     return came.ifelse(1, 0).max()
+
+
+def _end_of(day: date) -> ir.Value:
+    return ibis.literal(datetime.combine(day + timedelta(days=1), time(), UTC).isoformat()).cast("timestamp('UTC')")
+
+
+def _days_before(day: ir.Value, days: int, dialect: str) -> ir.Value:
+    """Return the day so many days before another; Ibis knows how on every engine but SQLite below 3.46."""
+    if dialect == "sqlite":
+        return _sqlite_day(day, f"-{days} days")
+    return (day - ibis.interval(days=days)).cast("date")
+
+
+@ibis.udf.scalar.builtin(name="date", signature=(("date", "string"), "date"))
+def _sqlite_day(day, modifier): ...  # type: ignore[no-untyped-def]
 
 
 def _days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:

@@ -13,7 +13,7 @@ from datetime import date, datetime
 from sqlalchemy import Engine
 
 from ab_platform.errors import StoreError
-from ab_platform.events import AnyEvent
+from ab_platform.events import AnyEvent, Surface
 from ab_platform.lineage import Artifact, Change, Dataset, Launch, Title, Trial
 from ab_platform.results import Outcome
 from ab_platform.storage import (
@@ -25,6 +25,8 @@ from ab_platform.storage import (
     migrating,
     per_user_statements,
     results,
+    split_statements,
+    title_groups,
     user_days,
 )
 from ab_platform.storage.connection import connect, reading, writing
@@ -33,6 +35,8 @@ from ab_platform.storage.events import OutcomeColumns, Recorded
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
 from ab_platform.storage.results import Stored
+from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
+from ab_platform.storage.title_groups import TitleGroups
 from ab_platform.storage.user_days import RolledUp
 
 __all__ = [
@@ -41,8 +45,10 @@ __all__ = [
     "Cell",
     "DatasetWriter",
     "ExposedOn",
+    "ExposedUsers",
     "FirstExposed",
     "InteractionColumns",
+    "KnownUsers",
     "OutcomeColumns",
     "PerUser",
     "Population",
@@ -50,6 +56,7 @@ __all__ = [
     "RolledUp",
     "Store",
     "Stored",
+    "TitleGroups",
     "UserValues",
     "open_store",
 ]
@@ -327,10 +334,27 @@ class Store:
         with reading(self.engine) as connection:
             return per_user_statements.first_exposed(connection, population, dimensions=dimensions)
 
+    def title_groups(self, population: Population) -> tuple[TitleGroups, ...]:
+        """Count the titles that random groups of users, of one size in all arms, were shown on each surface."""
+        with writing(self.engine) as connection:  # a stage is filled
+            return title_groups.title_groups(connection, population)
+
     def mixed_users(self, experiment: str, as_of: date) -> int:
         """Count the users who were seen in several arms up to `as_of` inclusive; they are in no sum above."""
         with reading(self.engine) as connection:
             return per_user_statements.count_mixed(connection, experiment, as_of=as_of)
+
+    def exposed_users(
+        self, population: Population, surfaces: Sequence[Surface], attributes: Sequence[str] = ()
+    ) -> Iterator[ExposedUsers]:
+        """Stream the users exposed on some surfaces, also the mixed ones, with their attributes."""
+        with reading(self.engine) as connection:
+            yield from split_statements.exposed_users(connection, population, surfaces=surfaces, attributes=attributes)
+
+    def known_users(self, population: Population) -> Iterator[KnownUsers]:
+        """Stream the users of the population's data set, and whether they were exposed."""
+        with reading(self.engine) as connection:
+            yield from split_statements.known_users(connection, population)
 
     def watermark(self, experiment: str, as_of: date | None = None) -> datetime | None:
         """Return the time of the newest event that is rolled up and counts, up to `as_of` where it is given."""
