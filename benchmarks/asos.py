@@ -22,12 +22,13 @@ CREDIT = (
 WORDS = (
     "*Fixed* is Welch's test, valid for one look. *Sequential* is the confidence sequence, valid for any number of "
     "looks: what it finds at some look stays found. *Gone* are those that were significant at some look and are not at "
-    "the last one: whoever had stopped at that look would have reported a win or a loss that the last look does not show."
+    "the last one: whoever had stopped at that look would have reported a win or a loss that the last look does not "
+    "show."
 )
 BESIDE = (
     "*Fixed* and *sequential* without more: significant at the last look. *Days later*: how much later the sequence "
-    "found a difference than the fixed test first did, the mean over the comparisons found by both. *Moved*: comparisons "
-    "in which the sequence's intervals of all looks have no difference in common."
+    "found a difference than the fixed test first did, the mean over the comparisons found by both. *Moved*: "
+    "comparisons in which the sequence's intervals of all looks have no difference in common."
 )
 CAVEATS = (
     "The moments are of all users so far, and the totals of a user who is in already go on growing, so the effect per "

@@ -91,7 +91,7 @@ def test_what_is_rolled_up_of_a_user_is_the_outcome_under_the_assigned_arm(store
 
 def test_the_true_lift_is_positive_where_the_treatment_shows_what_is_liked(store: Store) -> None:
     run(store)
-    known = truths(experiment(), store.outcomes(KEY))
+    known = truths(experiment(), store.outcomes(KEY), [])
     home = [truth for truth in known if truth.surface == "home_card"]
     assert len(known) == 6
     assert all(truth.lift is not None and truth.lift > 0.5 for truth in home)

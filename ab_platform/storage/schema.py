@@ -362,7 +362,7 @@ sample_ratios = Table(
     metadata,
     Column("experiment", String, primary_key=True),
     Column("as_of", Date, primary_key=True),
-    Column("scope", String, primary_key=True, comment="a surface, 'all' for users exposed on any, a phase, a segment"),
+    Column("scope", String, primary_key=True, comment="a surface, 'all' for any of them, a phase, a segment"),
     Column("watermark", UtcDateTime, nullable=False),
     Column("arms", Document, nullable=False, comment="arm names, control first"),
     Column("counts", Document, nullable=False),

@@ -149,9 +149,7 @@ def _sample_ratios() -> None:
         "sample_ratios",
         sa.Column("experiment", sa.String(), nullable=False),
         sa.Column("as_of", sa.Date(), nullable=False),
-        sa.Column(
-            "scope", sa.String(), nullable=False, comment="a surface, 'all' for users exposed on any, a phase, a segment"
-        ),
+        sa.Column("scope", sa.String(), nullable=False, comment="a surface, 'all' for any of them, a phase, a segment"),
         sa.Column("watermark", MOMENT, nullable=False),
         sa.Column("arms", DOCUMENT, nullable=False, comment="arm names, control first"),
         sa.Column("counts", DOCUMENT, nullable=False),
