@@ -100,7 +100,7 @@ def _split(split: Split) -> Iterator[str]:
     if split.verdict == "trust the split":
         yield rf"Split: \textbf{{{split.verdict}}} of {escape(split.sound)}."
     else:
-        yield rf"Split: \textbf{{{split.verdict}}}. {split.meaning}"
+        yield rf"Split: \textbf{{{split.verdict}}}. {escape(split.meaning)}"
         for check in split.checks:
             yield rf"\quad {escape(check.scope)}: \textbf{{{check.verdict}}}. {escape(check.words)}"
         if split.sound:

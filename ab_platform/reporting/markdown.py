@@ -49,7 +49,7 @@ def _split(split: Split) -> Iterator[str]:
     if split.verdict == "trust the split":
         yield f"- Split: **{split.verdict}** of {escape(split.sound)}."
     else:
-        yield f"- Split: **{split.verdict}**. {split.meaning}"
+        yield f"- Split: **{split.verdict}**. {escape(split.meaning)}"
         for check in split.checks:
             yield f"  - {escape(check.scope)}: **{check.verdict}**. {escape(check.words)}"
         if split.sound:

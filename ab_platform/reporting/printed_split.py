@@ -66,12 +66,21 @@ def split(readout: Readout) -> Split:
     found = _worst(counted)
     return Split(
         verdict=found,
-        meaning="" if found == "trust the split" else MEANINGS[found] if rows else UNTESTED,
+        meaning=_meaning(readout, found),
         sound=_sound([row for row in counted if split_verdict(row) == "trust the split"]),
         checks=tuple(_check(row) for row in counted if split_verdict(row) != "trust the split"),
         untested=_untested(small),
         mixed=_mixed(readout),
     )
+
+
+def _meaning(readout: Readout, found: SplitVerdict) -> str:
+    if found == "trust the split":
+        return ""
+    if not readout.sample_ratios:
+        return UNTESTED
+    next_step = f" Next: abp srm diagnose {readout.experiment}" if found == "ALARM" else ""
+    return f"{MEANINGS[found]}{next_step}"
 
 
 def _worst(rows: Sequence[SampleRatioRow]) -> SplitVerdict:
