@@ -205,9 +205,10 @@ def as_markdown(measured: Sequence[Measured], *, rounds: int) -> str:
         "",
         f"`python -m benchmarks.readout --users {rows.users}`: six rows (Table 2 on two surfaces) with CUPED on the "
         f"row's own metric before the exposure, of {rows.users:,} users, {rows.exposures:,} exposures, "
-        f"{rows.days_during:,} user-days of the week and {rows.days_before:,} of the week before. tea-tasting reads the same tables of the "
-        "same engine through Ibis, with the same users and the same window. Values, differences and p-values agree to "
-        f"1e-9 before anything is timed; each figure is the median of {rounds} runs in turn. Below 1 ours is faster.",
+        f"{rows.days_during:,} user-days of the week and {rows.days_before:,} of the week before. "
+        "tea-tasting reads the same tables of the same engine through Ibis, with the same users and window. "
+        "Values, differences and p-values agree to 1e-9 before anything is timed; "
+        f"each figure is the median of {rounds} runs in turn. Below 1 ours is faster.",
         "",
         "| engine | ours / tea-tasting | 20 segments / none | five attributes of 4 / none | ours | tea-tasting |",
         "|---|---:|---:|---:|---:|---:|",
