@@ -29,15 +29,16 @@ from ibis import _
 from ab_platform.analysis.comparing import from_cells
 from ab_platform.analysis.looks import Monitored
 from ab_platform.analysis.plan import plan_rows
+from ab_platform.analysis.readout import population_of
 from ab_platform.analysis.segments import batches, segment_rows
 from ab_platform.events import SURFACES
 from ab_platform.statistics.lift import Lift, lift
 from ab_platform.statistics.monitoring import FIXED
-from ab_platform.storage.store import Population, Store, open_store
+from ab_platform.storage.per_user_statements import ROOM
+from ab_platform.storage.store import Store, open_store
 from benchmarks import made_up
 
 ENGINES = ("sqlite", "postgresql")
-POPULATION = Population(made_up.KEY, made_up.LAST_DAY, made_up.DATASET, (made_up.EARLIER,))
 SUMMED = ("impressions", "clicks", "watch_seconds")
 
 TEA = tt.Experiment(
@@ -63,10 +64,11 @@ class Measured:
 def ours(store: Store, segments: tuple[str, ...] = ()) -> dict[Row, Lift]:
     """Read the six rows of Table 2 as an analysis does, and infer them; with segments, also each of theirs."""
     experiment = made_up.definition(made_up.KEY, segments)
+    population = population_of(store, store.experiment(made_up.KEY), made_up.LAST_DAY)
     plans = plan_rows(experiment, before=True)
     families = tuple(dict.fromkeys(plan.columns for plan in plans))
     divided = batches(experiment, store.attributes(made_up.DATASET) if segments else {}, days=7)
-    cells = {batch: store.cells(POPULATION, families, batch.dimensions) for batch in divided}
+    cells = {batch: store.cells(population, families, batch.dimensions) for batch in divided}
     control, treatment = made_up.ARMS
     found: dict[Row, Lift] = {}
     for plan in plans:
@@ -158,10 +160,11 @@ def measure(engine: str, url: str, users: int, rounds: int) -> Measured:
 
 
 def _analyze_tables(store: Store) -> None:
-    """Let the engine count its tables, as it does by itself on a store that grows."""
-    with store.engine.connect() as connection:
-        connection.exec_driver_sql("ANALYZE")
-        connection.commit()
+    """Let PostgreSQL count its tables, as it does by itself on a store that grows; SQLite does not."""
+    if store.engine.dialect.name == "postgresql":
+        with store.engine.connect() as connection:
+            connection.exec_driver_sql("ANALYZE")
+            connection.commit()
 
 
 def _backend(url: str) -> Any:
@@ -173,7 +176,10 @@ def _backend(url: str) -> Any:
         return backend
     import psycopg
 
-    return ibis.postgres.from_connection(psycopg.connect(url))
+    connection = psycopg.connect(url)
+    connection.execute(f"SET work_mem = '{ROOM}'")
+    connection.execute("SET TIME ZONE 'UTC'")
+    return ibis.postgres.from_connection(connection)
 
 
 @contextmanager

@@ -42,7 +42,7 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "streamlit": ("dashboards",),
     "airflow": ("dags",),
     "sqlalchemy": ("ab_platform/storage", "migrations"),
-    "ibis": ("ab_platform/storage",),
+    "ibis": ("ab_platform/storage", "benchmarks"),
     "fastapi": ("ab_platform/api",),
 }
 

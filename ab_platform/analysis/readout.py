@@ -121,17 +121,36 @@ def population_of(store: Store, launch: Launch, as_of: date) -> Population:
     """Say whose rows an analysis is made of, and in which experiments they were seen before."""
     rule = launch.experiment.analysis
     dataset = launch.experiment.data.dataset
+    if not {BEFORE, PREDICTION} & set(rule.covariates):
+        return Population(launch.experiment.key, as_of, dataset, covariate_days=rule.covariate_days)
     reach = launch.starts_at - timedelta(days=rule.covariate_days)
-    earlier = sorted(
-        each.experiment.key
+    earlier = [
+        each
         for each in store.experiments()
         if each.experiment.key != launch.experiment.key
         and each.experiment.data.dataset == dataset
         and each.starts_at < launch.ends_at
-        and (each.stopped_at or each.ends_at) > reach
-    )
-    wanted = {BEFORE, PREDICTION} & set(rule.covariates)
-    return Population(launch.experiment.key, as_of, dataset, tuple(earlier) if wanted else (), rule.covariate_days)
+        and _end(each) > reach
+    ]
+    # The last exposures that count are of the day as of which the analysis is made.
+    since = as_of - timedelta(days=rule.covariate_days)
+    first_day = launch.starts_at.astimezone(UTC).date()
+    ended = all(_day(each.starts_at) >= since and _day(_last_moment(each)) < first_day for each in earlier)
+    keys = tuple(sorted(each.experiment.key for each in earlier))
+    return Population(launch.experiment.key, as_of, dataset, keys, rule.covariate_days, ended_before=ended)
+
+
+def _end(launch: Launch) -> datetime:
+    return launch.stopped_at or launch.ends_at
+
+
+def _last_moment(launch: Launch) -> datetime:
+    """Return the last moment whose events count: the end is exclusive."""
+    return max(launch.starts_at, _end(launch) - timedelta(microseconds=1))
+
+
+def _day(moment: datetime) -> date:
+    return moment.astimezone(UTC).date()
 
 
 def _read_users(store: Store, launch: Launch, population: Population, plans: Sequence[RowPlan]) -> Users:

@@ -29,7 +29,7 @@ MOST_SEGMENTS = 50
 LEAST_USERS = 30
 """Users in each arm of a segment below which its variance is too rough to weigh it against others."""
 
-CELLS_AT_ONCE = 2_000
+CELLS_AT_ONCE = 4_000
 """Combinations of segments that one query divides the users into: every dimension's rows are sums of the same cells."""
 
 

@@ -50,6 +50,8 @@ class Population:
         dataset: where user attributes are looked up.
         earlier: other experiments whose user-days tell what users did before their exposure.
         covariate_days: how long before the exposure they are asked.
+        ended_before: whether every day of the earlier experiments lies before every exposure and within these days, so
+            that no user's own exposure has to be looked at.
     """
 
     experiment: str
@@ -57,6 +59,7 @@ class Population:
     dataset: str
     earlier: tuple[str, ...] = ()
     covariate_days: int = 28
+    ended_before: bool = False
 
 
 Source = Literal["during", "before", "attribute", "attribute_known"]
@@ -295,6 +298,9 @@ def _during(users: ir.Table, population: Population, names: Sequence[Column]) ->
 def _before(users: ir.Table, population: Population, names: Sequence[Column], dialect: str) -> ir.Table:
     """Total what users did on the surface on the days before their exposure's, in earlier experiments."""
     days = table(schema.user_days).filter(_.experiment.isin(population.earlier or ("",)))
+    if population.ended_before:
+        totals = {f"before_sum_{name}": _total(days, name) for name in _measures(names)}
+        return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)
     since = _days_before(users.exposed_on, population.covariate_days, dialect)
     exposed = users.select("user_id", "surface", "exposed_on", since=since)
     # Bounds of the day itself: both engines find such days by their key.

@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 
 from ab_platform.analysis import analyze
+from ab_platform.analysis.readout import population_of
 from ab_platform.errors import EventError, ExperimentError
 from ab_platform.events import Impression, Watch
 from ab_platform.experiment import AnalysisRule, Arm, Guardrail
@@ -116,6 +117,21 @@ def test_what_users_did_before_takes_variance_out_and_leaves_the_lift_in_reach(s
     assert None not in (plain.low, plain.high, adjusted.low, adjusted.high, plain.lift, adjusted.lift)
     assert adjusted.high - adjusted.low < plain.high - plain.low  # type: ignore[operator]
     assert plain.low <= adjusted.lift <= plain.high  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("begins", "days", "ended_before"),
+    [(-7, 28, True), (-7, 7, False), (-3, 28, False), (-7, 13, True), (-7, 12, False)],
+)
+def test_the_own_exposure_is_looked_at_unless_every_day_before_is_in_everyones_window(
+    store: Store, begins: int, days: int, ended_before: bool
+) -> None:
+    # The last exposures are of the seventh day: what began seven days before the first lies 13 days before them.
+    launched(store, definition("before"), at=START + timedelta(days=begins))
+    launch = launched(store, definition(analysis=AnalysisRule(covariate_days=days)))
+    found = population_of(store, launch, START.date() + timedelta(days=6))
+    assert found.earlier == ("before",)
+    assert found.ended_before is ended_before
 
 
 def test_without_a_time_before_the_covariate_is_left_out_and_the_reader_told(store: Store) -> None:

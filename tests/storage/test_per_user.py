@@ -74,6 +74,12 @@ def test_the_window_begins_so_many_days_before_the_exposure(weeks: Store) -> Non
     assert found == {"u": [0.0, 0.0], "v": [50.5, 1.0], "w": [0.0, 0.0]}
 
 
+def test_experiments_that_ended_before_every_exposure_tell_the_same_without_a_look_at_it(weeks: Store) -> None:
+    who = population(earlier=("earlier",))
+    columns = (SECONDS, SECONDS_BEFORE, CLICKS_BEFORE, KNOWN_BEFORE)
+    assert rows(weeks, replace(who, ended_before=True), *columns) == rows(weeks, who, *columns)
+
+
 def test_without_earlier_experiments_nothing_is_known(weeks: Store) -> None:
     assert rows(weeks, population(), SECONDS_BEFORE, KNOWN_BEFORE)["u"] == [0.0, 0.0]
 
