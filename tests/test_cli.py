@@ -84,7 +84,8 @@ def test_an_experiment_from_nothing_to_a_report(abp: Run, tmp_path: Path) -> Non
     assert all(word in shown for word in ("launch", "replay", "ramp", "half", "stop", "done"))
     again = json.loads(abp(*options, "--dry-run", "--json").stdout)
     assert again["experiment"]["key"] == f"{key}-2"
-    assert again["variation_from"] == f"measured in {key}"
+    [row] = again["power"]["rows"]
+    assert row["variation"]["source"].startswith(f"measured in {key}")
     assert all(arm["artifact"] for arm in again["arms"])
 
 

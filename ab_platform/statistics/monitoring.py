@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from scipy import special
-
 MonitoringName = Literal["fixed", "sequential", "group_sequential"]
 
 
@@ -41,10 +39,14 @@ class Fixed:
 
     def critical(self, alpha: float, *, users: int, degrees: float) -> float:
         """Return Student's two-sided quantile."""
+        from scipy import special  # not at the top: experiment files name what is here, and every verb reads them
+
         return float(-special.stdtrit(degrees, alpha / 2.0))
 
     def p_value(self, statistic: float, *, users: int, degrees: float) -> float:
         """Return the p-value by the lower tail, which keeps its digits where 1 - cdf has none left."""
+        from scipy import special
+
         return float(2.0 * special.stdtr(degrees, -abs(statistic)))
 
 

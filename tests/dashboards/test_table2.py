@@ -88,7 +88,7 @@ def test_a_replay_has_its_true_lift_in_a_column_and_on_the_bar(stored: Store) ->
     analyse(stored, readout())
     replay(stored)
     page = visit()
-    assert "The true lift is known." in words(page)
+    assert "Visits were replayed, not live, so the true lift is known" in words(page)
     assert "0.007 better +5.00 % inside interval" in words(page)
     assert html(page).count('class="true"') == 6
 
