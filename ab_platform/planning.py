@@ -137,7 +137,7 @@ def inflation(experiment: Experiment, *, alpha: float, power: float, pair: float
         case "group_sequential":
             looks = experiment.analysis.looks or 1
             fractions = [look / looks for look in range(1, looks + 1)]
-            return max(1.0, group_sequential.inflation(fractions, alpha=alpha, power=power))
+            return group_sequential.inflation(fractions, alpha=alpha, power=power)
         case "sequential":
             users = round(MANY * pair)
             once = FIXED.critical(alpha, users=users, degrees=float(users))

@@ -68,7 +68,7 @@ def ours(store: Store, segments: tuple[str, ...] = ()) -> dict[Row, Lift]:
     plans = plan_rows(experiment, before=True)
     families = tuple(dict.fromkeys(plan.columns for plan in plans))
     divided = batches(experiment, store.attributes(made_up.DATASET) if segments else {}, days=7)
-    cells = {batch: store.cells(population, families, batch.dimensions) for batch in divided}
+    cells = {dimensions: store.cells(population, families, dimensions) for dimensions in divided}
     control, treatment = made_up.ARMS
     found: dict[Row, Lift] = {}
     for plan in plans:

@@ -53,12 +53,15 @@ def from_cells(plan: RowPlan, cells: Iterable[Cell], control: str, treatment: st
     """Compare two arms by the exact sums of their users on the row's surface."""
     of_surface = [cell for cell in cells if cell.surface == plan.row.surface]
     pair = [ExactSums.total(cell.sums for cell in of_surface if cell.arm == arm) for arm in (control, treatment)]
-    return _compared(plan, *(sums.moments(plan.columns) for sums in pair))
+    return from_moments(plan, *(sums.moments(plan.columns) for sums in pair))
 
 
 def from_moments(plan: RowPlan, control: Moments, treatment: Moments) -> Compared:
     """Compare two arms by their moments in the row's columns."""
-    return _compared(plan, control, treatment)
+    own = range(len(plan.row.metric.columns))
+    return Compared(
+        adjust(control, treatment, plan.outcome, plan.covariates), control.select(*own), treatment.select(*own)
+    )
 
 
 def from_rows(plan: RowPlan, users: UserValues, columns: Sequence[PerUser], control: str, treatment: str) -> Compared:
@@ -98,13 +101,6 @@ def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], control: str, trea
     return Compared(compared, control_moments, treatment_moments, users=(pair[0].users, pair[1].users))
 
 
-def _compared(plan: RowPlan, control: Moments, treatment: Moments) -> Compared:
-    own = range(len(plan.row.metric.columns))
-    return Compared(
-        adjust(control, treatment, plan.outcome, plan.covariates), control.select(*own), treatment.select(*own)
-    )
-
-
 def _quantiles(plan: RowPlan, table: Table, arms: Sequence[NDArray[np.bool_]]) -> Compared:
     level = plan.row.metric.level
     assert level is not None
@@ -140,7 +136,7 @@ def _with_prediction(
 ) -> Compared:
     among = arms[0] | arms[1]
     if not plan.predicted or among.sum() < MANY_ENOUGH:
-        return _compared(plan, *(Moments.of(table[arm]) for arm in arms))
+        return from_moments(plan, *(Moments.of(table[arm]) for arm in arms))
     features = users.values[:, [place for place, column in enumerate(columns) if _predicts(column)]][among]
     folds = fold_of(buckets(FOLD_SALT, users.users[among]))
     predictions = np.zeros((len(table), len(plan.row.metric.columns)))
@@ -150,7 +146,7 @@ def _with_prediction(
     predicted = (Ratio(table.shape[1] + place) for place in range(predictions.shape[1]))
     wider = replace(plan, covariates=(*plan.covariates, *predicted))
     whole = np.hstack([table, predictions])
-    return _compared(wider, *(Moments.of(whole[arm]) for arm in arms))
+    return from_moments(wider, *(Moments.of(whole[arm]) for arm in arms))
 
 
 FOLD_SALT = "cross-fitting"

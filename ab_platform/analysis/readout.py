@@ -10,7 +10,7 @@ from ab_platform.analysis import deciding
 from ab_platform.analysis.comparing import PREDICTORS, by_surface, from_cells, from_groups, from_rows
 from ab_platform.analysis.looks import Monitored, monitored
 from ab_platform.analysis.plan import BEFORE, PREDICTION, RowPlan, plan_rows
-from ab_platform.analysis.segments import Batch, age_rows, ages_apply, batches, natural, segment_rows
+from ab_platform.analysis.segments import Dimensions, age_rows, ages_apply, batches, natural, segment_rows
 from ab_platform.analysis.split import split_rows
 from ab_platform.analysis.table import Inferred, lift_rows
 from ab_platform.analysis.truth import truths
@@ -37,7 +37,7 @@ class Users:
 
     Attributes:
         population: who they are.
-        cells: exact sums, by the batch of dimensions that divided them.
+        cells: exact sums, by the dimensions that divided them.
         rows: the users' own rows by surface, where a row of the table needs them.
         columns: of those rows.
         groups: titles that groups of users were shown, where a row of the table needs them.
@@ -45,7 +45,7 @@ class Users:
     """
 
     population: Population
-    cells: Mapping[Batch, Sequence[Cell]]
+    cells: Mapping[Dimensions, Sequence[Cell]]
     rows: Mapping[str, UserValues]
     columns: tuple[PerUser, ...]
     groups: tuple[TitleGroups, ...]
@@ -159,8 +159,8 @@ def _read_users(store: Store, launch: Launch, population: Population, plans: Seq
     days = (population.as_of - launch.starts_at.astimezone(UTC).date()).days + 1
     families = _families(plans)
     cells = {
-        batch: store.cells(population, families, batch.dimensions)
-        for batch in batches(launch.experiment, attributes, days)
+        dimensions: store.cells(population, families, dimensions)
+        for dimensions in batches(launch.experiment, attributes, days)
     }
     columns = _row_columns(launch.experiment, plans)
     rows = by_surface(store.user_values(population, columns)) if columns else {}

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, timedelta
 
 from ab_platform.analysis.comparing import Compared, from_cells, from_moments
 from ab_platform.analysis.looks import Monitored
 from ab_platform.analysis.plan import RowPlan
+from ab_platform.analysis.table import infer
 from ab_platform.errors import ExperimentError, nearest
 from ab_platform.events import Surface
 from ab_platform.experiment import Experiment
 from ab_platform.metrics import MEASURES
 from ab_platform.results import SegmentRow, SegmentTestRow
-from ab_platform.statistics.lift import Lift, lift
+from ab_platform.statistics.lift import Lift
 from ab_platform.statistics.multiplicity import adjust
 from ab_platform.statistics.segment_differences import SegmentLift, differences
 from ab_platform.storage.exact_sums import ExactSums
@@ -33,14 +34,11 @@ CELLS_AT_ONCE = 4_000
 """Combinations of segments that one query divides the users into: every dimension's rows are sums of the same cells."""
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Dimensions whose cells are added up by one query."""
-
-    dimensions: tuple[str, ...]
+Dimensions = tuple[str, ...]
+"""Dimensions whose cells are added up by one query."""
 
 
-def batches(experiment: Experiment, attributes: Mapping[str, int], days: int) -> tuple[Batch, ...]:
+def batches(experiment: Experiment, attributes: Mapping[str, int], days: int) -> tuple[Dimensions, ...]:
     """Divide the dimensions so that each query makes a bounded number of cells; without dimensions, one query.
 
     Args:
@@ -60,7 +58,7 @@ def batches(experiment: Experiment, attributes: Mapping[str, int], days: int) ->
             cells = 1
         found[-1] = (*found[-1], dimension)
         cells *= values
-    return tuple(Batch(dimensions) for dimensions in found)
+    return tuple(found)
 
 
 def _values(dimension: str, attributes: Mapping[str, int], days: int) -> int:
@@ -85,7 +83,7 @@ def _values(dimension: str, attributes: Mapping[str, int], days: int) -> int:
 def segment_rows(
     experiment: Experiment,
     plans: Sequence[RowPlan],
-    cells: Mapping[Batch, Sequence[Cell]],
+    cells: Mapping[Dimensions, Sequence[Cell]],
     monitored: Monitored,
     *,
     as_of: date,
@@ -97,21 +95,23 @@ def segment_rows(
     Args:
         experiment: the definition.
         plans: of the rows.
-        cells: by the batch that divided them.
+        cells: by the dimensions that divided them.
         monitored: what the look requires.
         as_of: last day that counts.
     """
     rows: list[SegmentRow] = []
     tests: dict[bool, list[SegmentTestRow]] = {True: [], False: []}
-    for batch, divided in cells.items():
-        for place, dimension in enumerate(batch.dimensions):
+    for dimensions, divided in cells.items():
+        for place, dimension in enumerate(dimensions):
             segments = sorted({cell.segments[place] for cell in divided}, key=natural)
             for plan in (each for each in plans if each.row.metric.statistic == "mean"):
                 for arm in experiment.treatments:
                     found = [
                         (segment, _among(experiment, plan, divided, place, segment, arm.name)) for segment in segments
                     ]
-                    inferred = [(segment, each, _infer(experiment, each, monitored)) for segment, each in found]
+                    inferred = [
+                        (segment, each, infer(each, monitored, alpha=experiment.alpha)) for segment, each in found
+                    ]
                     key = (experiment.key, as_of, plan.row.surface, plan.row.metric.name, arm.name, dimension)
                     rows += [_row(key, segment, each, one) for segment, each, one in inferred]
                     tests[plan.row.role == "primary"].append(_test(key, inferred))
@@ -150,7 +150,7 @@ def age_rows(
                     _of_age(alone, cells, exposed, name, age, as_of) for name in (experiment.control.name, arm.name)
                 ]
                 compared = from_moments(alone, *(sums.moments(alone.columns) for sums in pair))
-                rows.append(_row(key, str(age), compared, _infer(experiment, compared, monitored)))
+                rows.append(_row(key, str(age), compared, infer(compared, monitored, alpha=experiment.alpha)))
     return tuple(rows)
 
 
@@ -176,20 +176,6 @@ def _among(
 ) -> Compared:
     within = [cell for cell in cells if cell.segments[place] == segment]
     return from_cells(plan, within, experiment.control.name, arm)
-
-
-def _infer(experiment: Experiment, compared: Compared, monitored: Monitored) -> Lift:
-    adjusted = compared.adjusted
-    found = lift(
-        adjusted.control,
-        adjusted.treatment,
-        alpha=experiment.alpha,
-        monitoring=monitored.monitoring,
-        joint=adjusted.joint,
-    )
-    if monitored.absent is None:
-        return found
-    return replace(found, low=None, high=None, p_value=None, reason=found.reason or monitored.absent)
 
 
 Key = tuple[str, date, Surface, str, str, str]

@@ -50,32 +50,36 @@ def lift_rows(
         as_of: last day that counts.
         watermark: time of the newest event that counts.
     """
-    first = [_infer(each, experiment.alpha, monitored) for each in found]
+    first = [_infer_row(each, experiment.alpha, monitored) for each in found]
     adjusted = _adjusted(experiment, found, first)
     rows = []
     for place, (each, at_alpha) in enumerate(zip(found, first, strict=True)):
         level = adjusted.get(place, AdjustedP(at_alpha.p_value, experiment.alpha))
-        inferred = at_alpha if level.alpha == experiment.alpha else _infer(each, level.alpha, monitored)
+        inferred = at_alpha if level.alpha == experiment.alpha else _infer_row(each, level.alpha, monitored)
         family: Adjustment = experiment.analysis.adjustment if place in adjusted else "none"
         inferred = replace(inferred, p_value=level.p_value)
         rows.append(_row(experiment, each, inferred, family, as_of=as_of, watermark=watermark))
     return tuple(rows)
 
 
-def _infer(each: Inferred, alpha: float, monitored: Monitored) -> Lift:
-    adjusted = each.compared.adjusted
+def infer(compared: Compared, monitored: Monitored, *, alpha: float, null: float = 0.0) -> Lift:
+    """Make the lift of two arms at one look; where the look was not planned, without interval and p-value."""
+    adjusted = compared.adjusted
     found = lift(
         adjusted.control,
         adjusted.treatment,
         alpha=alpha,
-        null=each.plan.row.null,
+        null=null,
         monitoring=monitored.monitoring,
         joint=adjusted.joint,
     )
-    reason = each.compared.reason or _nothing_logged(each)
-    if reason is not None and found.p_value is None:
-        return replace(found, reason=reason)
     return found if monitored.absent is None else _without_inference(found, monitored.absent)
+
+
+def _infer_row(each: Inferred, alpha: float, monitored: Monitored) -> Lift:
+    found = infer(each.compared, monitored, alpha=alpha, null=each.plan.row.null)
+    reason = each.compared.reason or _nothing_logged(each)
+    return replace(found, reason=reason) if reason is not None and found.p_value is None else found
 
 
 def _nothing_logged(each: Inferred) -> str | None:

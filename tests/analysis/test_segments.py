@@ -116,10 +116,10 @@ def test_dimensions_share_a_query_while_their_cells_are_few() -> None:
     names = tuple(f"d{number}" for number in range(20))
     experiment = definition(analysis=AnalysisRule(covariates=(), segments=names))
     made = batches(experiment, dict.fromkeys(names, 3), 7)
-    assert [name for batch in made for name in batch.dimensions] == list(names)
-    assert all(4 ** len(batch.dimensions) <= CELLS_AT_ONCE for batch in made)
+    assert [name for dimensions in made for name in dimensions] == list(names)
+    assert all(4 ** len(dimensions) <= CELLS_AT_ONCE for dimensions in made)
     assert len(made) == 4  # five of 4 values, with one more for the unknown, are 3,125 cells
 
 
 def test_without_segments_there_is_one_query() -> None:
-    assert [batch.dimensions for batch in batches(definition(), {}, 7)] == [()]
+    assert batches(definition(), {}, 7) == ((),)
