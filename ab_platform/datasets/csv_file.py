@@ -2,22 +2,18 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 
-from ab_platform.datasets.delimited import Layout, numbered_rows, parsed, read, without_header
-from ab_platform.datasets.files import Block, Member, blocks, content_hash, decoded, first_line, members
+from ab_platform.datasets.delimited import Layout, header, numbered_rows, parsed, read, without_header
+from ab_platform.datasets.files import Block, Member, blocks, content_hash, decoded, members
 from ab_platform.datasets.naming import ColumnNames, Found, find_columns, title_of, titles_in, with_columns
 from ab_platform.datasets.source import BadRows, Batch, Tick, Unit
 from ab_platform.datasets.values import RefusedError
-from ab_platform.errors import DataError
 from ab_platform.lineage import Title
-
-_SEPARATORS = ",;\t|"
 
 
 @dataclass(frozen=True)
@@ -90,20 +86,9 @@ def open_csv(path: Path, wanted: ColumnNames) -> CsvFile:
         DataError: no header line, or a column is missing.
     """
     (file,) = members(path)
-    present, separator = _header(file)
+    present, separator = header(file, example="user_id,title_id,timestamp")
     columns = find_columns(present, wanted, file=file.name)
     rating, at = (None if column is None else present.index(column) for column in (columns.rating, columns.at))
     user, title = present.index(columns.user), present.index(columns.title)
     layout = Layout(separator, present, user, title, rating, at, quoted=True, header=True)
     return CsvFile(path.stem, str(path), file, columns, layout)
-
-
-def _header(file: Member) -> tuple[tuple[str, ...], str]:
-    """Return the columns' names and what separates them: the separator that comes most often."""
-    line = first_line(file)
-    if not line:
-        raise DataError(
-            f"{file.name}:1: the line is empty; it must name the columns, such as 'user_id,title_id,timestamp'"
-        )
-    separator = max(_SEPARATORS, key=line.count)
-    return tuple(column.strip() for column in next(csv.reader([line], delimiter=separator))), separator

@@ -11,10 +11,12 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import csv as arrow_csv
 
-from ab_platform.datasets.files import Block, Member, blocks
+from ab_platform.datasets.files import Block, Member, blocks, first_line
 from ab_platform.datasets.source import BadRows, Batch
 from ab_platform.datasets.values import Columns, Names, RawRow, RefusedError, Row, batch_of, batch_of_rows, checked
 from ab_platform.errors import DataError
+
+SEPARATORS = ",;\t|"
 
 _LONG = b"\x1f"
 """ASCII unit separator: stands in for a separator of more than one byte, since Arrow takes one byte only."""
@@ -69,6 +71,23 @@ def read(member: Member, layout: Layout, bad: BadRows) -> Iterator[Batch]:
         rows = without_header(block) if layout.header and block.line == 1 else block
         if rows.data:
             yield _batch(rows, layout, bad, place=member.name, done=done)
+
+
+def header(file: Member, *, example: str) -> tuple[tuple[str, ...], str]:
+    """Return the columns' names and what separates them: the separator that comes most often.
+
+    Args:
+        file: whose first line names the columns.
+        example: of such a line, for the error.
+
+    Raises:
+        DataError: for a first line that is empty.
+    """
+    line = first_line(file)
+    if not line:
+        raise DataError(f"{file.name}:1: the line is empty; it must name the columns, such as '{example}'")
+    separator = max(SEPARATORS, key=line.count)
+    return tuple(column.strip() for column in next(csv.reader([line], delimiter=separator))), separator
 
 
 def without_header(block: Block) -> Block:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,14 +13,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ab_platform.datasets.delimited import Layout, numbered_rows, parsed, without_header
-from ab_platform.datasets.files import Block, Member, blocks, first_line, members
+from ab_platform.datasets.delimited import Layout, header, numbered_rows, parsed, without_header
+from ab_platform.datasets.files import Block, blocks, members
 from ab_platform.datasets.source import Unit
 from ab_platform.datasets.values import RefusedError
 from ab_platform.errors import DataError, nearest
 
 BATCH_ROWS = 200_000
-_SEPARATORS = ",;\t|"
 _CSV, _PARQUET = (".csv", ".tsv", ".txt"), (".parquet", ".pq")
 
 OnRead = Callable[[int, int, Unit], None]
@@ -110,7 +108,7 @@ class _Csv:
 
     def __init__(self, path: Path) -> None:
         (self._file,) = members(path)
-        self.present, self._separator = _header(self._file)
+        self.present, self._separator = header(self._file, example="user_id,device,country")
 
     def read(self, wanted: Sequence[str], on_read: OnRead) -> list[Any]:
         """Read columns as text."""
@@ -159,15 +157,6 @@ class _Csv:
         except UnicodeEncodeError:
             raise DataError(f"{self._file.name}:{line}: the row is no UTF-8; write the file in UTF-8") from None
         return row
-
-
-def _header(file: Member) -> tuple[tuple[str, ...], str]:
-    """Return the columns' names and what separates them: the separator that comes most often."""
-    line = first_line(file)
-    if not line:
-        raise DataError(f"{file.name}:1: the line is empty; it must name the columns, such as 'user_id,device,country'")
-    separator = max(_SEPARATORS, key=line.count)
-    return tuple(column.strip() for column in next(csv.reader([line], delimiter=separator))), separator
 
 
 class _Parquet:
