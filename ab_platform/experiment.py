@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import date
+from itertools import pairwise
 from typing import ClassVar, Literal
 
 from pydantic import ConfigDict
@@ -19,6 +20,9 @@ from ab_platform.statistics.monitoring import MonitoringName
 from ab_platform.statistics.multiplicity import Adjustment
 
 KEY_PATTERN = re.compile(r"[a-z0-9][a-z0-9_.-]{0,63}")
+
+MOST_STEPS = 5
+"""Traffics that one experiment may go through; an orchestrator draws each of them."""
 
 State = Literal["running", "stopped"]
 
@@ -110,6 +114,30 @@ class Guardrail:
 
 
 @dataclass(frozen=True)
+class RampStep:
+    """Days at one traffic.
+
+    Attributes:
+        traffic: share of the owned users who are in.
+        days: how long, before the next step is considered.
+    """
+
+    __pydantic_config__: ClassVar[ConfigDict] = ConfigDict(extra="forbid")
+
+    traffic: float
+    days: int = 1
+
+    def __post_init__(self) -> None:
+        """Check the rules.
+
+        Raises:
+            ExperimentError: naming the key, the value found and what is required.
+        """
+        _require(0.0 < self.traffic <= 1.0, ("ramp", "traffic"), self.traffic, "a fraction in (0, 1]")
+        _require(self.days >= 1, ("ramp", "days"), self.days, "at least 1")
+
+
+@dataclass(frozen=True)
 class AnalysisRule:
     """How the lift is inferred.
 
@@ -173,13 +201,17 @@ class Experiment:
         salt: decides which arm; a relaunch takes a new key and so a new salt.
         surfaces: where the arms serve and what is analysed.
         slate_size: titles in a slate.
-        traffic: share of the owned users who are in; `ramp` changes it and moves nobody.
-        days: planned length.
+        traffic: share of the owned users who are in; a ramp changes it and moves nobody.
+        ramp: days at less traffic before that, each left only when sample ratio and guardrails allow it.
+        days: planned length, the ramp included.
         starts_on: first day (UTC), or None for the day of the launch.
         primary: rows that decide, as `surface.metric`.
         secondary: rows that inform, beside those of Table 2.
         guardrails: rows that must not get worse than their margin.
         metrics: the experiment's own, beside those of the catalogue.
+        stop_on_breach: whether a guardrail that is breached stops the experiment at once, without asking.
+        least_quality: NDCG@100 on validation users that every arm must reach before it may serve, as a multiple of what
+            popularity reaches on the same users; 0 lets every arm pass.
         analysis: how the lift is inferred.
         alpha: two-sided error rate of every interval and p-value.
         power: chance of finding the detectable lift.
@@ -197,12 +229,15 @@ class Experiment:
     surfaces: tuple[Surface, ...] = SURFACES
     slate_size: int = 10
     traffic: float = 1.0
+    ramp: tuple[RampStep, ...] = ()
     days: int = 7
     starts_on: date | None = None
     primary: tuple[str, ...] = ("home_card.play_duration",)
     secondary: tuple[str, ...] = ()
     guardrails: tuple[Guardrail, ...] = ()
     metrics: tuple[Metric, ...] = ()
+    stop_on_breach: bool = False
+    least_quality: float = 0.5
     analysis: AnalysisRule = field(default_factory=AnalysisRule)
     alpha: float = 0.05
     power: float = 0.8
@@ -225,9 +260,28 @@ class Experiment:
         _require(1 <= self.days <= 365, ("days",), self.days, "1 to 365")
         _require(0.0 < self.alpha < 0.5, ("alpha",), self.alpha, "above 0 and below 0.5")
         _require(0.0 < self.power < 1.0, ("power",), self.power, "above 0 and below 1")
+        _require(0.0 <= self.least_quality <= 100.0, ("least_quality",), self.least_quality, "0 to 100, such as 0.5")
         _require_distinct(("surfaces",), self.surfaces)
+        self._check_ramp()
+        looks_always = self.stop_on_breach and self.analysis.monitoring == "fixed"
+        sequential = "false, or analysis.monitoring 'sequential' or 'group_sequential': it looks again and again"
+        _require(not looks_always, ("stop_on_breach",), "true and monitoring is fixed", sequential)
         self._check_arms()
         self._check_rows()
+
+    def _check_ramp(self) -> None:
+        most = MOST_STEPS - 1
+        _require(
+            len(self.ramp) <= most, ("ramp",), f"{len(self.ramp)} steps", f"at most {most}, before the full traffic"
+        )
+        traffic = [step.traffic for step in self.ramp]
+        rising = all(low < high for low, high in pairwise([*traffic, self.traffic]))
+        found = ", ".join(f"{each:g}" for each in traffic)
+        _require(
+            rising, ("ramp",), f"{found}, then {self.traffic:g}", "ever more traffic, up to that of the experiment"
+        )
+        ramped = sum(step.days for step in self.ramp)
+        _require(ramped < self.days, ("ramp",), f"{ramped} days long", f"shorter than the {self.days} planned days")
 
     def _check_arms(self) -> None:
         names = [arm.name for arm in self.arms]
@@ -284,6 +338,11 @@ class Experiment:
         every = dict.fromkeys([*table_2_rows(self.surfaces), *listed])
         placed = sorted(every, key=lambda row: self.surfaces.index(row[0]))
         return tuple(Row(*row, roles.get(row, "secondary"), margins.get(row)) for row in placed)
+
+    @property
+    def steps(self) -> tuple[RampStep, ...]:
+        """Return the traffic of all planned days: the ramp, then the full traffic up to the planned end."""
+        return (*self.ramp, RampStep(self.traffic, self.days - sum(step.days for step in self.ramp)))
 
     @property
     def control(self) -> Arm:

@@ -13,7 +13,7 @@ import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from ab_platform.errors import ExperimentError, nearest
-from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment, Guardrail, Location
+from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment, Guardrail, Location, RampStep
 from ab_platform.metrics import Metric
 
 _HEADER = re.compile(r"\s*(\[{1,2})\s*([^\[\]]+?)\s*\]{1,2}\s*(?:#.*)?$")
@@ -89,7 +89,14 @@ def _explain(error: ValidationError) -> ExperimentError:
 
 
 def _known_keys(location: Location) -> list[str]:
-    tables = {"arms": Arm, "data": DataRule, "analysis": AnalysisRule, "guardrails": Guardrail, "metrics": Metric}
+    tables = {
+        "arms": Arm,
+        "data": DataRule,
+        "analysis": AnalysisRule,
+        "guardrails": Guardrail,
+        "metrics": Metric,
+        "ramp": RampStep,
+    }
     owner = tables.get(str(location[0])) if len(location) > 1 else Experiment
     return [field.name for field in fields(owner or Experiment)]
 

@@ -1,12 +1,12 @@
-"""From interactions to a running experiment: Dataset, Title, Artifact, Trial, Launch, Change."""
+"""From interactions to a running experiment: Dataset, Title, Artifact, Trial, Launch, Change, Phase."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, date, datetime
 from typing import Literal
 
 from ab_platform.experiment import Experiment, State
@@ -115,6 +115,7 @@ class Launch:
         starts_at: first moment whose events count.
         ends_at: planned end, exclusive.
         stopped_at: when it was stopped, if it was.
+        events_deleted_at: since when its raw events are deleted and no more are taken; None while they are kept.
     """
 
     experiment: Experiment
@@ -125,9 +126,10 @@ class Launch:
     starts_at: datetime
     ends_at: datetime
     stopped_at: datetime | None = None
+    events_deleted_at: datetime | None = None
 
 
-Action = Literal["launch", "ramp", "stop", "replay", "simulate"]
+Action = Literal["launch", "ramp", "gate", "decide", "stop", "replay", "simulate", "delete_events"]
 
 
 @dataclass(frozen=True)
@@ -140,3 +142,46 @@ class Change:
     before: Mapping[str, object] | None
     after: Mapping[str, object]
     reason: str | None
+
+
+@dataclass(frozen=True)
+class Phase:
+    """Days of one traffic.
+
+    Attributes:
+        since: its first day.
+        traffic: share of the owned users who were in.
+    """
+
+    since: date
+    traffic: float
+
+
+def phases(launch: Launch, changes: Iterable[Change]) -> tuple[Phase, ...]:
+    """Return the days of each traffic; of several changes on a day, the last counts for it."""
+    first = launch.starts_at.astimezone(UTC).date()
+    found = {first: launch.experiment.steps[0].traffic}
+    for change in changes:
+        if change.action == "ramp":
+            found[max(first, change.at.astimezone(UTC).date())] = float(str(change.after["traffic"]))
+    return tuple(Phase(day, traffic) for day, traffic in sorted(found.items()))
+
+
+def replayed_until(changes: Iterable[Change]) -> datetime | None:
+    """Return how far the visits of an experiment are replayed; None where they are live, or none was replayed yet."""
+    reached = [
+        str(change.after["until"]) for change in changes if change.action == "replay" and "until" in change.after
+    ]
+    return max(map(datetime.fromisoformat, reached), default=None)
+
+
+def own_time(launch: Launch, changes: Iterable[Change], now: datetime) -> datetime:
+    """Return what time it is in an experiment: now, or where visits are replayed, how far the replay has come.
+
+    A replay takes minutes and its days may lie ahead, so what is due in it, and from when a stop or a ramp counts, goes
+    by its calendar. Logs of earlier versions do not say how far a replay came; it was replayed as a whole.
+    """
+    log = list(changes)
+    if not any(change.action == "replay" for change in log):
+        return now
+    return replayed_until(log) or launch.ends_at

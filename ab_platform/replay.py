@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from datetime import datetime
+from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime, time
 
 import numpy as np
 
 from ab_platform.errors import ExperimentError
 from ab_platform.events import AnyEvent, Click, Surface, Watch, event_id
-from ab_platform.lineage import Change
+from ab_platform.lineage import Change, Launch, phases, replayed_until
 from ab_platform.results import Outcome
 from ab_platform.serving import Histories, Request, Server, Slate, impressions, place
+from ab_platform.storage.store import Population as Exposed
 from ab_platform.storage.store import Store
 from ab_platform.viewer import Session, Viewer, week
 
@@ -58,12 +59,15 @@ def replay(
     viewer: Viewer,
     seed: int,
     at: datetime,
+    since: datetime | None = None,
+    until: datetime | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replayed:
-    """Replay the experiment's planned days; users who were replayed already are left alone.
+    """Replay the experiment's planned days, or a part of them.
 
     Users go through in fixed groups, each group in one transaction, so a replay that was cut short goes on where it
-    stopped and ends the same.
+    stopped and ends the same. A group always lives through all its days; what falls outside the part is left out, so
+    that parts add up to the whole, to the digit. A user whom a ramp lets in later makes no visit before.
 
     Args:
         store: takes events and potential outcomes.
@@ -72,68 +76,135 @@ def replay(
         viewer: how they behave.
         seed: of every user's random stream.
         at: now, for the change log.
+        since: first moment whose events are recorded; the start where None.
+        until: end, exclusive, of what is recorded; the planned end where None. What users do under every arm is known,
+            and stored, when all of it is recorded at once.
         progress: called with users done and users in all.
 
     Raises:
         ExperimentError: where the experiment was replayed with another viewer or seed.
     """
-    _note(store, server, viewer, seed, at)
-    users = [user for user in sorted(population.histories) if place(server.launch, user).arm_index is not None]
-    before = store.replayed_users(server.launch.experiment.key)
+    launch = server.launch
+    _note_settings(store, launch, {"viewer": asdict(viewer), "seed": seed}, at)
+    first, end = since or launch.starts_at, until or launch.ends_at
+    whole = first <= launch.starts_at and end >= launch.ends_at
+    entries = entering(launch, store.changes(launch.experiment.key), sorted(population.histories))
+    users = sum(map(len, entries.values()))
+    before = store.replayed_users(launch.experiment.key)
     stored = 0
-    for done, group in _groups(users):
-        if not before.issuperset(group):
-            events, outcomes = _live_through(server, population, group, viewer=viewer, seed=seed)
-            stored += store.record(events, outcomes).stored
+    for done, enters_at, group in _groups(entries):
+        if enters_at < end and not before.issuperset(group):
+            lived = _live_through(server, population, group, _Life(viewer, seed, enters_at))
+            events = [event for event in lived.events if first <= event.at < end]
+            stored += store.record(events, lived.outcomes if whole else ()).stored
         if progress:
-            progress(done, len(users))
-    return Replayed(users=len(users), users_before=len(before.intersection(users)), events_stored=stored)
+            progress(done, users)
+    _note_reached(store, launch.experiment.key, end, at)
+    replayed = sum(len(before.intersection(group)) for group in entries.values())
+    return Replayed(users=users, users_before=replayed, events_stored=stored)
 
 
-def _note(store: Store, server: Server, viewer: Viewer, seed: int, at: datetime) -> None:
+def entering(launch: Launch, changes: Sequence[Change], users: Sequence[str]) -> dict[datetime, list[str]]:
+    """Return the users who are in by the moment from which they are, in their order."""
+    left = list(users)
+    found = {}
+    for phase in phases(launch, changes):
+        ramped = replace(launch, traffic=phase.traffic)
+        inside = {user for user in left if place(ramped, user).arm_index is not None}
+        enters_at = max(launch.starts_at, datetime.combine(phase.since, time(), UTC))
+        found[enters_at] = [user for user in left if user in inside]
+        left = [user for user in left if user not in inside]
+    return found
+
+
+def _note_settings(store: Store, launch: Launch, settings: Mapping[str, object], at: datetime) -> None:
     """Write the replay's viewer and seed to the change log, once, so that one experiment has one truth."""
-    key = server.launch.experiment.key
-    after = {"viewer": asdict(viewer), "seed": seed}
+    key = launch.experiment.key
     earlier = [dict(change.after) for change in store.changes(key) if change.action == "replay"]
-    if earlier and earlier[0] != after:
+    if earlier and earlier[0] != settings:
         raise ExperimentError(
-            f"{key} was replayed with {earlier[0]}; now asked for {after}; "
+            f"{key} was replayed with {earlier[0]}; now asked for {settings}; "
             "repeat it with the same viewer and seed, or launch under a new key"
         )
     if not earlier:
-        store.note(Change(key, at, "replay", None, after, "visits are replayed, not live"))
+        _require_no_visits(store, launch)
+        store.note(Change(key, at, "replay", None, settings, "visits are replayed, not live"))
+        _note_reached(store, key, launch.starts_at, at)
 
 
-def _groups(users: Sequence[str]) -> Iterator[tuple[int, Sequence[str]]]:
-    for start in range(0, len(users), USERS_AT_ONCE):
-        group = users[start : start + USERS_AT_ONCE]
-        yield start + len(group), group
+def _require_no_visits(store: Store, launch: Launch) -> None:
+    """Refuse to mix made-up visits into real ones."""
+    experiment = launch.experiment
+    everyone = Exposed(experiment.key, launch.ends_at.astimezone(UTC).date(), experiment.data.dataset)
+    users = sum(each.users for each in store.exposed_by_day(everyone))
+    if users:
+        raise ExperimentError(
+            f"{experiment.key} has {users:,} users with visits of its own; a replay would mix made-up ones into them: "
+            "launch it under a new key"
+        )
 
 
-def _live_through(
-    server: Server, population: Population, users: Sequence[str], *, viewer: Viewer, seed: int
-) -> tuple[list[AnyEvent], list[Outcome]]:
-    """Take a group of users through the days under every arm; return the assigned arms' events and all outcomes."""
+def _note_reached(store: Store, key: str, until: datetime, at: datetime) -> None:
+    """Write to the change log how far the visits are replayed, unless they were before."""
+    before = replayed_until(store.changes(key))
+    if before is None or before < until:
+        store.note(Change(key, at, "replay", None, {"until": until.isoformat()}, None))
+
+
+def _groups(entries: Mapping[datetime, Sequence[str]]) -> Iterator[tuple[int, datetime, Sequence[str]]]:
+    """Divide the users who enter together into groups; yield users done after it, when they enter, and the group."""
+    done = 0
+    for enters_at, users in entries.items():
+        for start in range(0, len(users), USERS_AT_ONCE):
+            group = users[start : start + USERS_AT_ONCE]
+            done += len(group)
+            yield done, enters_at, group
+
+
+@dataclass(frozen=True)
+class _Life:
+    """How a group lives: by which viewer, with which seed, and from when on."""
+
+    viewer: Viewer
+    seed: int
+    enters_at: datetime
+
+
+@dataclass(frozen=True)
+class _Lived:
+    """What a group did: events under the assigned arms, and outcomes under every arm."""
+
+    events: list[AnyEvent]
+    outcomes: list[Outcome]
+
+
+def _live_through(server: Server, population: Population, users: Sequence[str], life: _Life) -> _Lived:
+    """Take a group of users through the days under every arm."""
     experiment = server.launch.experiment
-    events: list[AnyEvent] = []
-    outcomes: list[Outcome] = []
+    everyone = replace(server.launch, traffic=1.0)  # who is in has the same arm at any traffic
+    lived = _Lived([], [])
     for index, arm in enumerate(experiment.arms):
-        for session in _sessions(server, arm.name, population, users, viewer=viewer, seed=seed):
-            outcomes += _outcomes(session, experiment.key, arm.name, experiment.surfaces)
-            if place(server.launch, session.user_id).arm_index == index:
-                events += _events(session)
-    return events, outcomes
+        for session in _sessions(server, arm.name, population, users, life):
+            lived.outcomes.extend(_outcomes(session, experiment.key, arm.name, experiment.surfaces))
+            if place(everyone, session.user_id).arm_index == index:
+                lived.events.extend(_events(session))
+    return lived
 
 
-def _sessions(
-    server: Server, arm: str, population: Population, users: Sequence[str], *, viewer: Viewer, seed: int
-) -> list[Session]:
+def _sessions(server: Server, arm: str, population: Population, users: Sequence[str], life: _Life) -> list[Session]:
     """Run all users' visits under one arm, one request of each user at a time, so that slates are made in batches."""
     histories = Histories({user: list(population.histories[user]) for user in users})
     sessions = [Session(user, set(population.likes.get(user, ())), histories) for user in users]
-    starts_at, days = server.launch.starts_at, server.launch.experiment.days
+    launch = server.launch
     visits = [
-        week(session, viewer, starts_at=starts_at, days=days, rng=_stream(seed, session.user_id))
+        week(
+            session,
+            life.viewer,
+            starts_at=launch.starts_at,
+            days=launch.experiment.days,
+            enters_at=life.enters_at,
+            rng=_stream(life.seed, session.user_id),
+        )
         for session in sessions
     ]
     waiting = [(visit, request) for visit in visits if (request := next(visit, None)) is not None]

@@ -89,7 +89,13 @@ class Session:
 
 
 def week(
-    session: Session, viewer: Viewer, *, starts_at: datetime, days: int, rng: np.random.Generator
+    session: Session,
+    viewer: Viewer,
+    *,
+    starts_at: datetime,
+    days: int,
+    rng: np.random.Generator,
+    enters_at: datetime | None = None,
 ) -> Generator[Request, Slate, None]:
     """Live through a user's visits: yield each request, take its slate, and keep what was done in the session.
 
@@ -99,11 +105,15 @@ def week(
         starts_at: start of the first day.
         days: length of the replay.
         rng: the user's own random stream.
+        enters_at: visits before it are not made; all are where it is None.
     """
     length = timedelta(days=days) - LAST_ENTRY
     visits = rng.poisson(viewer.visits_per_week * (length / WEEK))
     for moment in np.sort(rng.random(visits)):
-        home = yield Request(session.user_id, "home_card", starts_at + _to_seconds(moment * length))
+        visited_at = starts_at + _to_seconds(moment * length)
+        if enters_at is not None and visited_at < enters_at:
+            continue
+        home = yield Request(session.user_id, "home_card", visited_at)
         for play in _look_through(home, session, viewer, rng):
             beside = yield Request(session.user_id, "movie_card", _after(play.at, 1), play.title_id)
             _look_through(beside, session, viewer, rng)

@@ -6,7 +6,7 @@ from datetime import date
 import pytest
 
 from ab_platform.errors import ExperimentError
-from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment, Guardrail
+from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment, Guardrail, RampStep
 from ab_platform.metrics import Metric
 
 CONTROL = Arm("multi_vae", "multi_vae", 0.5, control=True)
@@ -44,6 +44,12 @@ def test_the_document_is_plain_values() -> None:
         ({"traffic": 1.5}, "traffic is 1.5; it must be a fraction in [0, 1]"),
         ({"slate_size": 0}, "slate_size is 0; it must be 1 to 100 titles"),
         ({"days": 0}, "days is 0; it must be 1 to 365"),
+        ({"least_quality": -0.1}, "least_quality is -0.1; it must be 0 to 100"),
+        ({"stop_on_breach": True}, "stop_on_breach is true and monitoring is fixed; it must be false, or"),
+        ({"ramp": (RampStep(0.5), RampStep(0.5))}, "ramp is 0.5, 0.5, then 1; it must be ever more traffic"),
+        ({"ramp": (RampStep(0.5),), "traffic": 0.4}, "ramp is 0.5, then 0.4; it must be ever more traffic"),
+        ({"ramp": (RampStep(0.5, days=7),)}, "ramp is 7 days long; it must be shorter than the 7 planned days"),
+        ({"ramp": tuple(RampStep(each / 10) for each in range(1, 6))}, "ramp is 5 steps; it must be at most 4"),
         ({"alpha": 0.0}, "alpha is 0.0; it must be above 0"),
         ({"power": 1.0}, "power is 1.0; it must be above 0 and below 1"),
         ({"surfaces": ()}, "surfaces is empty"),
@@ -129,3 +135,15 @@ def test_the_rows_are_table_2_on_each_surface_and_what_the_file_adds_each_with_i
 def test_weights_that_sum_to_one_in_floating_point_are_taken() -> None:
     arms = tuple(Arm(f"arm{index}", "popularity", 0.1, control=index == 0) for index in range(10))
     assert len(replace(valid(), arms=arms).treatments) == 9
+
+
+def test_the_steps_are_the_ramp_and_then_the_full_traffic_up_to_the_planned_end() -> None:
+    assert valid().steps == (RampStep(1.0, 7),)
+    ramped = replace(valid(), ramp=(RampStep(0.1), RampStep(0.5, days=2)), traffic=0.8)
+    assert ramped.steps == (RampStep(0.1, 1), RampStep(0.5, 2), RampStep(0.8, 4))
+
+
+@pytest.mark.parametrize(("traffic", "days"), [(0.0, 1), (1.1, 1), (0.5, 0)])
+def test_a_step_lets_someone_in_for_at_least_a_day(traffic: float, days: int) -> None:
+    with pytest.raises(ExperimentError, match="it must be"):
+        RampStep(traffic, days)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from datetime import datetime, timedelta
+
 import pytest
 
 from ab_platform import replay as replay_module
 from ab_platform.analysis import analyze, truths
 from ab_platform.errors import ExperimentError
-from ab_platform.replay import Replayed, replay
-from ab_platform.storage.store import Store
+from ab_platform.experiment import RampStep
+from ab_platform.lineage import Launch, own_time
+from ab_platform.replay import Replayed, entering, replay
+from ab_platform.serving import impressions, place
+from ab_platform.storage.store import Population, Store
 from ab_platform.viewer import Viewer
 from tests.worlds import START, USERS, experiment, launch, population, register, server
 
@@ -103,3 +109,87 @@ def test_another_seed_or_viewer_on_the_same_experiment_is_refused(store: Store) 
         run(store, seed=1)
     with pytest.raises(ExperimentError, match="was replayed with"):
         run(store, viewer=Viewer(attention=0.5))
+
+
+RAMPED = replace(experiment(), ramp=(RampStep(0.2, 1), RampStep(0.5, 2)))
+
+
+def ramped_launch(store: Store) -> Launch:
+    """Launch an experiment whose ramp took place on its calendar."""
+    register(store, replace(launch(RAMPED), traffic=0.2))
+    store.ramp(KEY, 0.5, at=START + timedelta(days=1))
+    store.ramp(KEY, 1.0, at=START + timedelta(days=3))
+    return store.experiment(KEY)
+
+
+def play(store: Store, launched: Launch, *, since: datetime | None = None, until: datetime | None = None) -> Replayed:
+    return replay(
+        store,
+        server(launched, store=store),
+        population(),
+        viewer=Viewer(),
+        seed=0,
+        at=START,
+        since=since,
+        until=until,
+    )
+
+
+def test_a_user_whom_the_ramp_lets_in_later_makes_no_visit_before(store: Store) -> None:
+    launched = ramped_launch(store)
+    play(store, launched)
+    entries = entering(launched, store.changes(KEY), USERS)
+    assert [len(users) for users in entries.values()] == [
+        sum(place(replace(launched, traffic=high), user).arm_index is not None for user in USERS)
+        - sum(place(replace(launched, traffic=low), user).arm_index is not None for user in USERS)
+        for low, high in ((0.0, 0.2), (0.2, 0.5), (0.5, 1.0))
+    ]
+    store.roll_up()
+    by_day = store.exposed_by_day(Population(KEY, START.date() + timedelta(days=7), "small"))
+    first = {day: sum(each.users for each in by_day if each.day <= day.date()) for day in (START, START + timedelta(2))}
+    inside = list(map(len, entries.values()))
+    assert 0 < first[START] <= 2 * inside[0]  # each user on two surfaces at most
+    assert first[START] < first[START + timedelta(2)] <= 2 * (inside[0] + inside[1])
+
+
+def test_parts_of_a_replay_add_up_to_the_whole_in_any_order(store: Store, other_store: Store) -> None:
+    play(store, ramped_launch(store))
+    launched = ramped_launch(other_store)
+    middle = START + timedelta(days=2, hours=5)
+    parts = [
+        play(other_store, launched, since=middle).events_stored,
+        play(other_store, launched, until=middle).events_stored,
+        play(other_store, launched, until=middle).events_stored,
+    ]
+    assert parts[0] > 0 < parts[1]
+    assert parts[2] == 0
+    whole = play(other_store, launched)
+    assert whole.events_stored == 0
+    assert analyze(store, KEY) == analyze(other_store, KEY)
+
+
+def test_what_users_do_under_every_arm_is_known_when_the_last_day_is_replayed(store: Store) -> None:
+    launched = ramped_launch(store)
+    play(store, launched, until=START + timedelta(days=3))
+    assert store.outcomes(KEY) == ()
+    play(store, launched)
+    assert all(len(each.users) == len(USERS) for each in store.outcomes(KEY))
+
+
+def test_the_time_of_a_replayed_experiment_is_how_far_its_replay_has_come(store: Store) -> None:
+    launched = ramped_launch(store)
+    now = START + timedelta(days=90)
+    assert own_time(launched, store.changes(KEY), now) == now
+    play(store, launched, until=START + timedelta(days=3))
+    assert own_time(launched, store.changes(KEY), now) == START + timedelta(days=3)
+    play(store, launched, until=START + timedelta(days=1))
+    assert own_time(launched, store.changes(KEY), now) == START + timedelta(days=3)
+
+
+def test_an_experiment_with_visits_of_its_own_is_not_replayed(store: Store) -> None:
+    launched = launch()
+    register(store, launched)
+    live = server(launched, store=store)
+    store.record(impressions(live.recommend(USERS[0], "home_card", at=START)))
+    with pytest.raises(ExperimentError, match="has 1 users with visits of its own"):
+        run(store)

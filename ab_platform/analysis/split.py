@@ -3,39 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 
 from ab_platform.experiment import Experiment
-from ab_platform.lineage import Change, Launch
+from ab_platform.lineage import Change, Launch, Phase, phases
 from ab_platform.results import SampleRatioRow
 from ab_platform.statistics.sample_ratio import SampleRatio, sample_ratio, stratified
 from ab_platform.storage.store import ExposedOn, FirstExposed
 
 Counts = Mapping[str, int]
-
-
-@dataclass(frozen=True)
-class Phase:
-    """Days of one traffic.
-
-    Attributes:
-        since: its first day.
-        traffic: share of the owned users who were in.
-    """
-
-    since: date
-    traffic: float
-
-
-def phases(launch: Launch, changes: Iterable[Change]) -> tuple[Phase, ...]:
-    """Return the days of each traffic; of several changes on a day, the last counts for it."""
-    first = launch.starts_at.astimezone(UTC).date()
-    found = {first: launch.experiment.traffic}
-    for change in changes:
-        if change.action == "ramp":
-            found[max(first, change.at.astimezone(UTC).date())] = float(str(change.after["traffic"]))
-    return tuple(Phase(day, traffic) for day, traffic in sorted(found.items()))
 
 
 def split_rows(

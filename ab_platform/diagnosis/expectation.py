@@ -9,9 +9,8 @@ from datetime import UTC, date, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from ab_platform.analysis.split import phases
 from ab_platform.diagnosis.rehashing import Counts, steps
-from ab_platform.lineage import Change, Launch
+from ab_platform.lineage import Change, Launch, phases
 from ab_platform.statistics.sample_ratio import SampleRatio, stratified
 from ab_platform.statistics.split_diagnosis import Missing, missing
 

@@ -112,14 +112,19 @@ def count_known(launch: Launch, changes: Sequence[Change], users: Iterable[Known
 
 
 def steps(launch: Launch, changes: Iterable[Change]) -> tuple[tuple[float, float], ...]:
-    """Return since when, in unix seconds, each traffic was in force; one step for replayed or simulated visits."""
-    found = [(-np.inf, launch.experiment.traffic)]
+    """Return since when, in unix seconds, each traffic was in force.
+
+    Replayed or simulated visits follow the ramp that was planned; without one, they know one traffic.
+    """
+    found = [(-np.inf, launch.experiment.steps[0].traffic)]
     replayed = False
     for change in changes:
         replayed |= change.action in ("replay", "simulate")
         if change.action == "ramp":
             found.append((change.at.timestamp(), float(str(change.after["traffic"]))))
-    return ((-np.inf, max(traffic for _, traffic in found)),) if replayed else tuple(found)
+    return (
+        ((-np.inf, max(traffic for _, traffic in found)),) if replayed and not launch.experiment.ramp else tuple(found)
+    )
 
 
 class _Tally:
