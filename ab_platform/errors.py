@@ -5,6 +5,8 @@
     ├── DataError            a file, row or title that cannot be taken as it is
     ├── EventError           an impression, click or watch that breaks a rule
     ├── StoreError           the database: away, not migrated, or holding something else
+    ├── OutOfMemoryError     a training that does not fit where it runs; a repetition would not fit either
+    ├── AlertError           an alert that could not be delivered
     └── NotFoundError        a key that nothing answers to
 
 Every message says the value found, what is required, and the next step.
@@ -43,6 +45,14 @@ class EventError(PlatformError):
 
 class StoreError(PlatformError):
     """A database that is away, not migrated, or holds something else."""
+
+
+class OutOfMemoryError(PlatformError):
+    """A training that does not fit into the memory of the machine or the GPU."""
+
+
+class AlertError(PlatformError):
+    """An alert that could not be delivered; it stays to be sent."""
 
 
 class NotFoundError(PlatformError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from ab_platform.errors import DataError, ExperimentError
+from ab_platform.errors import DataError, ExperimentError, OutOfMemoryError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment, Location
 from ab_platform.lineage import Artifact, Recipe, Trial
 from ab_platform.replay import Population
@@ -155,6 +155,13 @@ def train(
     made = recipe(snap, arm.recommender, arm.config, arm.seed)
     if (earlier := trained(store, workshop, made)) is not None:
         return earlier
+    return fit_and_register(store, workshop, snap, made, at=at, on_epoch=on_epoch)
+
+
+def fit_and_register(
+    store: Store, workshop: Workshop, snap: Snapshot, made: Recipe, *, at: datetime, on_epoch: OnEpoch | None = None
+) -> Artifact:
+    """Train by a recipe, also where it was trained before; arguments as in `train`."""
     split = snap.split()
     fitted, report = _fit(workshop, made, split, on_epoch)
     scores = {f"validation_{name}": value for name, value in evaluate(fitted, split.validation).means().items()}
@@ -165,6 +172,11 @@ def train(
     store.register(artifact)
     (workshop.checkpoints / made.recipe_hash).unlink(missing_ok=True)
     return artifact
+
+
+def take_part(workshop: Workshop, snap: Snapshot, made: Recipe) -> None:
+    """Train by a recipe as one of several processes, another of which registers the artifact."""
+    _fit(workshop, made, snap.split(), None)
 
 
 def load_arm(workshop: Workshop, artifact_id: str) -> Recommender:
@@ -240,6 +252,17 @@ def _fit(workshop: Workshop, made: Recipe, split: UserSplit, on_epoch: OnEpoch |
         return recommender, recommender.fit(split.train, split.validation, options)
     except ModelError as error:
         raise DataError(str(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise OutOfMemoryError(
+            f"training {made.recommender} ran out of memory: {(str(error) or type(error).__name__).splitlines()[0]}; "
+            "lower its batch, hidden or latent, or use a larger machine"
+        ) from error
+
+
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+"""What torch says, of a GPU and of the machine."""
 
 
 def _titles_by_user(interactions: Interactions) -> dict[str, list[str]]:

@@ -11,6 +11,7 @@ from scipy.sparse import csr_matrix
 
 from models.checkpoint import Checkpoint
 from models.config import TrainingConfig
+from models.distributed import Processes, current
 from models.errors import ModelError
 from models.interactions import HeldOut, Interactions
 from models.ranking import evaluate
@@ -47,13 +48,17 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
     def fit(self, interactions: Interactions, validation: HeldOut | None, options: FitOptions) -> FitReport:
         """Train from the first weights, or from the checkpoint of the same training.
 
+        Inside `distributed.joined` every process calls this with the same arguments and ends with the same weights.
+
         Raises:
-            ModelError: there is nothing to train on, a loss is not finite, the device is not there, or the checkpoint
-                is of another training.
+            ModelError: there is nothing to train on, a loss is not finite, the device is not there, the checkpoint is
+                of another training, or processes that train together were not given the same.
         """
         if not interactions.matrix.nnz:
             raise ModelError("there is no interaction to train on; at least one is required")
-        hardware = resolve(options)
+        hardware, processes = resolve(options), current()
+        identity = self._identity(interactions, validation, options.seed, hardware, processes)
+        processes.agree(identity)
         self.items = interactions.items
         # Drawn on the CPU, so that a GPU starts from the same weights.
         self._learner = self.build(len(self.items), generator(options.seed, 0, CPU)).to(hardware.device)
@@ -64,8 +69,8 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
             seed=options.seed,
             hardware=hardware,
             validate=None if validation is None else lambda: evaluate(self, validation).mean_ndcg_100,
+            processes=processes,
         )
-        identity = self._identity(interactions, validation, options.seed, hardware)
         with threads(options.threads):
             return train(job, Checkpoint(options.checkpoint, identity), on_epoch=options.on_epoch)
 
@@ -103,7 +108,12 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
         return self._learner
 
     def _identity(
-        self, interactions: Interactions, validation: HeldOut | None, seed: int, hardware: Hardware
+        self,
+        interactions: Interactions,
+        validation: HeldOut | None,
+        seed: int,
+        hardware: Hardware,
+        processes: Processes,
     ) -> dict[str, object]:
         """Return all that decides the result of a training, by name."""
         return dict(self.config.as_mapping()) | {
@@ -113,4 +123,5 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
             "validation data": None if validation is None else validation.content_hash(),
             "device": str(hardware.device),
             "precision": hardware.precision,
+            "number of processes": processes.count,
         }

@@ -2,6 +2,10 @@
 
 All chance of an epoch comes from a generator seeded by (seed, epoch). So weights, optimizer state and the number of
 epochs done are all that it takes to go on after a kill, to the same bits on the same machine with the same threads.
+
+Several processes take a step together: each its part of the batch, and what is minimised is the mean over the users of
+the whole batch, as in one process. All draw the same order of users; masks and noise are drawn by each process for its
+own users, so that they have one process's distribution but not its values.
 """
 
 import contextlib
@@ -16,6 +20,7 @@ from torch import Tensor, nn
 
 from models.checkpoint import Checkpoint, State, Tensors
 from models.config import TrainingConfig
+from models.distributed import ALONE, Processes
 from models.errors import ModelError
 from models.recommender import EpochReport, FitOptions, FitReport
 from models.rows import Rows
@@ -66,6 +71,7 @@ class Job:
         seed: of all chance.
         hardware: the device and the precision.
         validate: returns NDCG@100 of the learner as it is; None keeps the last weights.
+        processes: that train together; the first of them validates, writes the checkpoint and reports.
     """
 
     learner: Learner
@@ -74,26 +80,30 @@ class Job:
     seed: int
     hardware: Hardware
     validate: Callable[[], float] | None
+    processes: Processes = ALONE
 
 
 def train(job: Job, checkpoint: Checkpoint, *, on_epoch: Callable[[EpochReport], None] | None = None) -> FitReport:
     """Train to the last epoch, or until patience runs out, and leave the best weights in the learner.
 
     Raises:
-        ModelError: a loss is not finite, or the checkpoint is of another training.
+        ModelError: a loss is not finite, the checkpoint is of another training, or processes read different ones.
     """
     optimizer = torch.optim.Adam(job.learner.parameters(), lr=job.config.learning_rate, fused=True)
     state = checkpoint.read() or State({}, {}, {}, ())
+    # After this no process reads the file any more, so the first may replace it, and its owner may remove it.
+    job.processes.agree({"number of epochs done": len(state.history)})
     _take_up(job.learner, optimizer, state)
     while not _finished(state.history, job.config):
         report = _epoch(job, optimizer, len(state.history) + 1)
         state = _after(job.learner, optimizer, state, report)
-        checkpoint.write(state, finished=_finished(state.history, job.config))
-        if on_epoch is not None:
-            on_epoch(report)
+        if job.processes.is_first:
+            checkpoint.write(state, finished=_finished(state.history, job.config))
+            if on_epoch is not None:
+                on_epoch(report)
     if state.best:
         job.learner.load_state_dict(dict(state.best))
-    return _summary(state.history, job.hardware)
+    return _summary(state.history, job)
 
 
 def resolve(options: FitOptions) -> Hardware:
@@ -113,9 +123,10 @@ def resolve(options: FitOptions) -> Hardware:
     return Hardware(torch.device(device), "bfloat16" if made_for_it else "float32")
 
 
-def generator(seed: int, epoch: int, device: torch.device) -> torch.Generator:
-    """Return the source of chance of one epoch; epoch 0 draws the first weights."""
-    mixed = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)[0]
+def generator(seed: int, epoch: int, device: torch.device, *, stream: int = 0) -> torch.Generator:
+    """Return a source of chance of one epoch; epoch 0 draws the first weights."""
+    # A stream of 0 counts as none: the sequence fills up with zeros.
+    mixed = np.random.SeedSequence([seed, epoch, stream]).generate_state(1, np.uint64)[0]
     return torch.Generator(device).manual_seed(int(mixed))
 
 
@@ -130,40 +141,61 @@ def threads(count: int | None) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@dataclass(frozen=True, eq=False)
+class _Part:
+    """One process's users of a batch, their share of it, and how far training is, in epochs."""
+
+    rows: Rows
+    share: float
+    epochs_done: float
+
+
 def _epoch(job: Job, optimizer: torch.optim.Optimizer, number: int) -> EpochReport:
     started = perf_counter()
     losses = _mean_losses(job, optimizer, number)
     if not math.isfinite(losses["loss"]):
         raise ModelError(f"the loss is {losses['loss']} in epoch {number}; it must be finite: lower the learning rate")
-    ndcg = None if job.validate is None else job.validate()
+    ndcg = None if job.validate is None else job.processes.from_first(job.validate)
     logged = losses | dict(job.learner.diagnostics())
     return EpochReport(number, job.config.epochs, logged, ndcg, perf_counter() - started)
 
 
 def _mean_losses(job: Job, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, float]:
     """Take a step a batch over all users; return each term's mean over users, and their weighted sum as `loss`."""
-    noise = generator(job.seed, epoch, job.hardware.device)
-    order = torch.randperm(len(job.rows), generator=noise, device=job.hardware.device)
+    device = job.hardware.device
+    shared = generator(job.seed, epoch, device)
+    order = torch.randperm(len(job.rows), generator=shared, device=device)
+    noise = shared if job.processes.is_first else generator(job.seed, epoch, device, stream=job.processes.rank)
     batches = torch.split(order, job.config.batch)
     sums: dict[str, Tensor] = {}
-    for step, users in enumerate(batches):
-        terms = _step(job, optimizer, job.rows.take(users), epoch - 1 + step / len(batches), noise)
-        for name, value in terms.items():
+    for step, batch in enumerate(batches):
+        users = job.processes.part(batch)
+        part = _Part(job.rows.take(users), len(users) / len(batch), epoch - 1 + step / len(batches))
+        for name, value in _step(job, optimizer, part, noise).items():
             sums[name] = sums.get(name, 0) + value * len(users)
     # Read once an epoch: on a GPU each reading waits for all that was queued.
-    return {name: value.item() / len(job.rows) for name, value in sums.items()}
+    totals = job.processes.total({name: value.item() for name, value in sums.items()})
+    return {name: total / len(job.rows) for name, total in totals.items()}
 
 
-def _step(
-    job: Job, optimizer: torch.optim.Optimizer, rows: Rows, epochs_done: float, noise: torch.Generator
-) -> dict[str, Tensor]:
-    with torch.autocast(rows.items.device.type, torch.bfloat16, enabled=job.hardware.precision == "bfloat16"):
-        terms = job.learner.losses(rows, epochs_done, noise)
-    loss = torch.stack([term.value * term.weight for term in terms.values()]).sum()
+def _step(job: Job, optimizer: torch.optim.Optimizer, part: _Part, noise: torch.Generator) -> dict[str, Tensor]:
+    """Take a step together with the other processes; return the losses of the own part, none where it is empty."""
+    losses = _losses(job, part, noise) if len(part.rows) else {}
+    # Not before the losses: the backward pass then finds this memory free and warm; a step took a fifth longer.
     optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
+    if losses:
+        losses["loss"].backward(torch.full_like(losses["loss"], part.share))  # type: ignore[no-untyped-call]
+    job.processes.sum_gradients(job.learner)
     optimizer.step()
-    return {"loss": loss.detach()} | {name: term.value.detach() for name, term in terms.items()}
+    return {name: value.detach() for name, value in losses.items()}
+
+
+def _losses(job: Job, part: _Part, noise: torch.Generator) -> dict[str, Tensor]:
+    """Return the terms, means over the part's users, and before them their weighted sum."""
+    with torch.autocast(part.rows.items.device.type, torch.bfloat16, enabled=job.hardware.precision == "bfloat16"):
+        terms = job.learner.losses(part.rows, part.epochs_done, noise)
+    loss = torch.stack([term.value * term.weight for term in terms.values()]).sum()
+    return {"loss": loss} | {name: term.value for name, term in terms.items()}
 
 
 def _after(learner: Learner, optimizer: torch.optim.Optimizer, state: State, report: EpochReport) -> State:
@@ -203,16 +235,16 @@ def _finished(history: tuple[EpochReport, ...], config: TrainingConfig) -> bool:
     return len(history) >= config.epochs or len(history) - _best(history).epoch >= config.patience
 
 
-def _summary(history: tuple[EpochReport, ...], hardware: Hardware) -> FitReport:
-    best = _best(history)
+def _summary(history: tuple[EpochReport, ...], job: Job) -> FitReport:
+    best, device, count = _best(history), str(job.hardware.device), job.processes.count
     return FitReport(
         best_epoch=best.epoch,
         epochs_run=len(history),
         ndcg=best.ndcg,
         seconds=sum(report.seconds for report in history),
         history=history,
-        device=str(hardware.device),
-        precision=hardware.precision,
+        device=device if count == 1 else f"{device} x {count}",
+        precision=job.hardware.precision,
     )
 
 
