@@ -25,6 +25,7 @@ from ab_platform.storage.store import Store
 from ab_platform.viewer import Session, Viewer, week
 
 USERS_AT_ONCE = 256
+REPLAYED = "visits are replayed, not live"
 
 Visits = Generator[Request, Slate, None]
 
@@ -61,6 +62,7 @@ def replay(
     at: datetime,
     since: datetime | None = None,
     until: datetime | None = None,
+    reason: str = REPLAYED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replayed:
     """Replay the experiment's planned days, or a part of them.
@@ -79,13 +81,15 @@ def replay(
         since: first moment whose events are recorded; the start where None.
         until: end, exclusive, of what is recorded; the planned end where None. What users do under every arm is known,
             and stored, when all of it is recorded at once.
+        reason: what the change log says of it.
         progress: called with users done and users in all.
 
     Raises:
-        ExperimentError: where the experiment was replayed with another viewer or seed.
+        ExperimentError: where the experiment was replayed with another viewer or seed, has visits of its own, or its
+            raw events were deleted.
     """
     launch = server.launch
-    _note_settings(store, launch, {"viewer": asdict(viewer), "seed": seed}, at)
+    _note_settings(store, launch, {"viewer": asdict(viewer), "seed": seed}, at, reason)
     first, end = since or launch.starts_at, until or launch.ends_at
     whole = first <= launch.starts_at and end >= launch.ends_at
     entries = entering(launch, store.changes(launch.experiment.key), sorted(population.histories))
@@ -96,7 +100,13 @@ def replay(
         if enters_at < end and not before.issuperset(group):
             lived = _live_through(server, population, group, _Life(viewer, seed, enters_at))
             events = [event for event in lived.events if first <= event.at < end]
-            stored += store.record(events, lived.outcomes if whole else ()).stored
+            recorded = store.record(events, lived.outcomes if whole else ())
+            if recorded.too_late:
+                raise ExperimentError(
+                    f"{launch.experiment.key} cannot be replayed: its raw events were deleted, and no more are taken; "
+                    "launch it under a new key"
+                )
+            stored += recorded.stored
         if progress:
             progress(done, users)
     _note_reached(store, launch.experiment.key, end, at)
@@ -117,7 +127,7 @@ def entering(launch: Launch, changes: Sequence[Change], users: Sequence[str]) ->
     return found
 
 
-def _note_settings(store: Store, launch: Launch, settings: Mapping[str, object], at: datetime) -> None:
+def _note_settings(store: Store, launch: Launch, settings: Mapping[str, object], at: datetime, reason: str) -> None:
     """Write the replay's viewer and seed to the change log, once, so that one experiment has one truth."""
     key = launch.experiment.key
     earlier = [dict(change.after) for change in store.changes(key) if change.action == "replay"]
@@ -128,7 +138,7 @@ def _note_settings(store: Store, launch: Launch, settings: Mapping[str, object],
         )
     if not earlier:
         _require_no_visits(store, launch)
-        store.note(Change(key, at, "replay", None, settings, "visits are replayed, not live"))
+        store.note(Change(key, at, "replay", None, settings, reason))
         _note_reached(store, key, launch.starts_at, at)
 
 

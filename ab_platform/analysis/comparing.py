@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from ab_platform.analysis.plan import RowPlan
 from ab_platform.assignment import buckets
+from ab_platform.lineage import Launch
 from ab_platform.metrics import MEASURES
 from ab_platform.statistics import winsorised
 from ab_platform.statistics.cupac import cross_fitted, fold_of
@@ -86,13 +87,16 @@ def from_rows(plan: RowPlan, users: UserValues, columns: Sequence[PerUser], cont
             return _with_prediction(plan, table, users, columns, arms)
 
 
-def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], control: str, treatment: str) -> Compared:
+def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], launch: Launch, treatment: str) -> Compared:
     """Compare the share of the catalogue that groups of one size were shown; the unit is the group."""
+    control = launch.experiment.control.name
     of_arm = {each.arm: each for each in groups if each.surface == plan.row.surface}
     pair = [of_arm.get(arm) for arm in (control, treatment)]
     if pair[0] is None or pair[1] is None or not pair[0].catalogue:
         nothing = Moments.empty(2)
         few = "each arm needs at least 25 users to be divided into groups, and the data set its titles"
+        if launch.events_deleted_at is not None:
+            few = f"it is counted from raw events, which were deleted on {launch.events_deleted_at:%Y-%m-%d}"
         return Compared(adjust(nothing, nothing, plan.outcome), nothing, nothing, reason=few)
     control_moments, treatment_moments = (
         Moments.of(np.column_stack([each.titles, np.full(len(each.titles), each.catalogue)])) for each in pair if each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC
 
 from ab_platform.lineage import Launch
@@ -56,6 +57,19 @@ def decisions(
             DecisionRow(experiment.key, look.as_of, arm.name, decision.outcome, decision.reason, decision.days_left)
         )
     return tuple(found)
+
+
+def breaches(launch: Launch, lifts: Sequence[LiftRow], *, looks: int = 1) -> tuple[LiftRow, ...]:
+    """Return the guardrails that lie significantly beyond their margin.
+
+    Args:
+        launch: the experiment.
+        lifts: the table.
+        looks: among which the error rate is divided.
+    """
+    guards = [row for row in lifts if row.role == "guardrail"]
+    shared = [replace(row, alpha=row.alpha / looks) for row in guards]
+    return tuple(row for row, look in zip(guards, shared, strict=True) if _guard(launch, look).finding == "breached")
 
 
 def _primary(launch: Launch, row: LiftRow) -> PrimaryRow:

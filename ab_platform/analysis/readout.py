@@ -194,7 +194,7 @@ def _require_covariates(experiment: Experiment, attributes: Mapping[str, int]) -
 def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan], watermark: datetime) -> Stored:
     experiment, as_of = launch.experiment, users.population.as_of
     look = monitored(launch, users.exposed, as_of)
-    lifts = lift_rows(experiment, _inferred(experiment, plans, users), look, as_of=as_of, watermark=watermark)
+    lifts = lift_rows(experiment, _inferred(launch, plans, users), look, as_of=as_of, watermark=watermark)
     dimensions = experiment.analysis.segments
     first = store.first_exposed(users.population, dimensions)
     splits = split_rows(
@@ -225,14 +225,15 @@ def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan]
     )
 
 
-def _inferred(experiment: Experiment, plans: Sequence[RowPlan], users: Users) -> list[Inferred]:
+def _inferred(launch: Launch, plans: Sequence[RowPlan], users: Users) -> list[Inferred]:
+    experiment = launch.experiment
     cells = next(iter(users.cells.values()))
     found = []
     for plan in plans:
         rows = users.rows.get(plan.row.surface)
         for arm in experiment.treatments:
             if plan.row.metric.statistic == "coverage":
-                compared = from_groups(plan, users.groups, experiment.control.name, arm.name)
+                compared = from_groups(plan, users.groups, launch, arm.name)
             elif plan.needs_rows and rows is not None:
                 compared = from_rows(plan, rows, users.columns, experiment.control.name, arm.name)
             else:

@@ -71,7 +71,12 @@ def _record(store: Store, plan: Plan, periods: Sequence[Period], progress: Calla
     for period in periods:
         for number in range(period.passes):
             for batch in _batches(plan.users):
-                stored += store.record(arriving(period, batch, number=number)).stored
+                recorded = store.record(arriving(period, batch, number=number))
+                if recorded.too_late:
+                    raise ExperimentError(
+                        f"'{plan.key}' cannot be simulated further: its raw events were deleted; give another --key"
+                    )
+                stored += recorded.stored
                 done += len(batch)
                 if progress:
                     progress(done, total)

@@ -79,13 +79,26 @@ def one_at_a_time(connection: Connection, task: str) -> None:
     A transaction that writes to SQLite has the whole file to itself anyway.
     """
     if connection.dialect.name == "postgresql":
-        lock = int.from_bytes(hashlib.sha256(f"ab-platform/{task}".encode()).digest()[:8], signed=True)
-        connection.execute(select(func.pg_advisory_xact_lock(lock)))
+        connection.execute(select(func.pg_advisory_xact_lock(_lock(task))))
+
+
+def side_by_side(connection: Connection, task: str) -> None:
+    """Wait only for a transaction that is at this task by `one_at_a_time`, and keep such waiting until this one ends.
+
+    A transaction that writes to SQLite has the whole file to itself anyway.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_advisory_xact_lock_shared(_lock(task))))
 
 
 def shown(engine: Engine) -> str:
     """Return the address without its password and options, for messages."""
     return engine.url.set(query={}).render_as_string(hide_password=True)
+
+
+def _lock(task: str) -> int:
+    """Return PostgreSQL's number for a task."""
+    return int.from_bytes(hashlib.sha256(f"ab-platform/{task}".encode()).digest()[:8], signed=True)
 
 
 def _address(url: str) -> URL:

@@ -133,32 +133,27 @@ def _of_slates(impressions: ir.Table) -> ir.Table:
 
 
 def _of_clicks(clicks: ir.Table, impressions: ir.Table) -> ir.Table:
-    """Count by slate what was clicked in it: the ranks, and how long the first click took; on the day of that click.
+    """Count the ranks of what was clicked, and of each slate's first click the slate and how long it took.
+
+    All of it on the day of the click itself: what a day counts must not depend on the days after it, since an event
+    that arrives late has its own day and those after it counted anew, and none before.
 
     A click whose impression was never logged has no rank and no slate.
     """
     shown = impressions.select(
         "experiment", impression_id=_.event_id, shown_slate=_.slate_id, rank=_.position + 1, shown_at=_.at
     )
-    slates = (
+    ranked = (
         clicks.drop("slate_id", "position")
         .join(shown, ["experiment", "impression_id"])
-        .group_by(*USER, "shown_slate")
-        .agg(
-            at=_.at.min(),
-            reciprocal_ranks=_added_up(1.0 / _.rank, "reciprocal_ranks"),
-            # A clock that runs behind the server's cannot click before it sees.
-            first_click_seconds=ibis.greatest(_seconds(_.at.min()) - _seconds(_.shown_at.min()), 0),
-        )
+        .mutate(place=ibis.row_number().over(group_by=[*USER, "shown_slate"], order_by=["at", "shown_at"]))
     )
-    return (
-        slates.mutate(day=_.at.date())
-        .group_by(*DAY)
-        .agg(
-            clicked_slates=_.count(),
-            reciprocal_ranks=_added_up(_.reciprocal_ranks, "reciprocal_ranks"),
-            first_click_seconds=_.first_click_seconds.cast("float64").sum(),
-        )
+    # A clock that runs behind the server's cannot click before it sees.
+    waited = ranked.mutate(seconds=ibis.greatest(_seconds(_.at) - _seconds(_.shown_at), 0))
+    return waited.group_by(*DAY).agg(
+        clicked_slates=(_.place == 0).ifelse(1, 0).sum(),
+        reciprocal_ranks=_added_up(1.0 / _.rank, "reciprocal_ranks"),
+        first_click_seconds=(_.place == 0).ifelse(_.seconds, 0).cast("float64").sum(),
     )
 
 

@@ -13,11 +13,16 @@ import numpy as np
 from numpy.typing import NDArray
 from sqlalchemy import Connection, Date, Delete, delete, func, select, tuple_
 
-from ab_platform.errors import NotFoundError, nearest
+from ab_platform.errors import ExperimentError, NotFoundError, nearest
 from ab_platform.events import AnyEvent, Click, EventKind, Impression, Surface, Watch
 from ab_platform.results import Outcome
 from ab_platform.storage import bulk
+from ab_platform.storage.connection import side_by_side
+from ab_platform.storage.experiments import without_events
 from ab_platform.storage.schema import arms, events, experiments, exposures, open_user_days, potential_outcomes
+
+RECORD = "record"
+"""The task of storing events: side by side with others, but never while an experiment's events become the last."""
 
 _STAGE = bulk.stage_of(events)
 
@@ -29,10 +34,12 @@ class Recorded:
     Attributes:
         stored: events that were new.
         duplicates: events that were there already, or twice in the batch.
+        too_late: events of experiments whose raw events were deleted; they are not stored and count nowhere.
     """
 
     stored: int
     duplicates: int
+    too_late: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,24 +74,36 @@ def record(connection: Connection, batch: Sequence[AnyEvent]) -> Recorded:
         NotFoundError: for an experiment that is not launched, or an arm that it does not have.
     """
     engine = bulk.engine_of(connection)
+    side_by_side(connection, RECORD)
     spans = _spans(connection, batch)
-    new = _distinct(batch)
+    taken = [event for event in batch if event.experiment in spans]
+    too_late = len(batch) - len(taken)
+    new = _distinct(taken)
     bulk.fill(connection, _STAGE, rows=_rows(new.values(), bulk.encoding(connection)))
     if bulk.changed(connection, _drop_known()):
         new = {event_id: new[event_id] for event_id in connection.execute(select(_STAGE.c.event_id)).scalars()}
     if not new:
-        return Recorded(0, len(batch))
+        return Recorded(0, len(taken), too_late)
     # Tables and rows always in the same order, so that two sessions wait for each other and never in a circle.
     if first := _first_impressions(new.values(), spans):
         connection.execute(_put_exposures(engine), first)
     connection.execute(_open_days(engine))
     stored = bulk.changed(connection, _put_events(engine))
-    return Recorded(stored, len(batch) - stored)
+    return Recorded(stored, len(taken) - stored, too_late)
 
 
 def write_outcomes(connection: Connection, outcomes: Sequence[Outcome]) -> None:
-    """Store what replayed users do; what is there already stays."""
+    """Store what replayed users do; what is there already stays.
+
+    Raises:
+        ExperimentError: for an experiment whose raw events were deleted: its users would have a truth and no events.
+    """
     if outcomes:
+        side_by_side(connection, RECORD)
+        for key in sorted({outcome.experiment for outcome in outcomes} & _without_events(connection)):
+            raise ExperimentError(
+                f"'{key}' cannot be replayed: its raw events were deleted, and no more are taken; launch a new key"
+            )
         put = bulk.upsert(bulk.engine_of(connection), potential_outcomes).on_conflict_do_nothing()
         connection.execute(put, [asdict(outcome) for outcome in outcomes])
 
@@ -117,10 +136,15 @@ def _no_outcomes(surface: Surface, arm: str, users: tuple[str, ...]) -> OutcomeC
 
 
 def _spans(connection: Connection, batch: Sequence[AnyEvent]) -> dict[str, Span]:
-    """Return when the experiments that are named begin and end; refuse an unknown experiment or arm."""
+    """Return when the experiments that are named begin and end, but for those whose raw events were deleted.
+
+    Raises:
+        NotFoundError: for an unknown experiment or arm.
+    """
     named = {(event.experiment, event.arm) for event in batch}
     keys = {experiment for experiment, _ in named}
-    query = select(experiments.c.experiment, arms.c.arm, experiments.c.starts_at, experiments.c.ends_at)
+    span = (experiments.c.starts_at, experiments.c.ends_at, experiments.c.events_deleted_at)
+    query = select(experiments.c.experiment, arms.c.arm, *span)
     joined = query.join(arms, arms.c.experiment == experiments.c.experiment).where(experiments.c.experiment.in_(keys))
     found = connection.execute(joined).all()
     for experiment, arm in sorted(named - {(row.experiment, row.arm) for row in found}):
@@ -129,10 +153,14 @@ def _spans(connection: Connection, batch: Sequence[AnyEvent]) -> dict[str, Span]
             every = connection.execute(select(experiments.c.experiment)).scalars()
             raise NotFoundError(f"an event names experiment '{experiment}', not launched; {nearest(experiment, every)}")
         raise NotFoundError(f"an event names arm '{arm}', which '{experiment}' does not have; {nearest(arm, own)}")
-    return {row.experiment: (row.starts_at, row.ends_at) for row in found}
+    return {row.experiment: (row.starts_at, row.ends_at) for row in found if row.events_deleted_at is None}
 
 
 Span = tuple[datetime, datetime]
+
+
+def _without_events(connection: Connection) -> set[str]:
+    return set(connection.execute(without_events()).scalars())
 
 
 def _distinct(batch: Sequence[AnyEvent]) -> dict[UUID, AnyEvent]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Row, insert, select, update
+from sqlalchemy import Connection, Row, Select, insert, select, update
 
 from ab_platform.assignment import BUCKETS
 from ab_platform.errors import ExperimentError, NotFoundError, nearest
@@ -70,7 +70,8 @@ def stop(connection: Connection, key: str, *, at: datetime, reason: str | None) 
         Whether it was running.
 
     Raises:
-        ExperimentError: for a moment before the launch.
+        ExperimentError: for a moment before the launch, or one before the planned end where the raw events are gone,
+            from which the days before it would have to be counted anew.
         NotFoundError: for an unknown key.
     """
     standing = get(connection, key, lock=True)
@@ -79,6 +80,11 @@ def stop(connection: Connection, key: str, *, at: datetime, reason: str | None) 
     if at < standing.launched_at:
         raise ExperimentError(
             f"'{key}' cannot stop at {_told(at)}; it was launched at {_told(standing.launched_at)}: give a later moment"
+        )
+    if standing.events_deleted_at is not None and at < standing.ends_at:
+        raise ExperimentError(
+            f"'{key}' cannot stop at {_told(at)}; its raw events were deleted at {_told(standing.events_deleted_at)}, "
+            f"so what came later cannot be taken back: give a moment from its end at {_told(standing.ends_at)} on"
         )
     stopped = update(experiments).where(experiments.c.experiment == key).values(state="stopped", stopped_at=at)
     connection.execute(stopped)
@@ -138,6 +144,11 @@ def changes(connection: Connection, key: str) -> tuple[Change, ...]:
         Change(row.experiment, row.at, row.action, row.before, row.after, row.reason)
         for row in connection.execute(query.order_by(experiment_changes.c.change_id))
     )
+
+
+def without_events() -> Select[str]:
+    """Select the experiments whose raw events were deleted: nothing of them is stored or counted any more."""
+    return select(experiments.c.experiment).where(experiments.c.events_deleted_at.is_not(None))
 
 
 def free_slices(connection: Connection, layer: str) -> tuple[Slice, ...]:
@@ -250,6 +261,7 @@ def _launch(row: Row[*tuple[object, ...]], frozen: Mapping[str, str]) -> Launch:
         starts_at=row.starts_at,
         ends_at=row.ends_at,
         stopped_at=row.stopped_at,
+        events_deleted_at=row.events_deleted_at,
     )
 
 

@@ -157,6 +157,11 @@ experiments = Table(
     Column("starts_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False),
     Column("stopped_at", UtcDateTime),
+    Column(
+        "events_deleted_at",
+        UtcDateTime,
+        comment="since when raw events are on their way out: none is stored or counted any more; user-days stay",
+    ),
 )
 
 experiment_changes = Table(
@@ -180,6 +185,20 @@ arms = Table(
     Column("is_control", Boolean(name="is_control"), nullable=False),
     Column("weight", Float, nullable=False),
     Column("artifact_id", String, ForeignKey("artifacts.artifact_id"), nullable=False),
+)
+
+assignments = Table(
+    "assignments",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("user_id", String, primary_key=True),
+    Column("arm", String, nullable=False),
+    Column("arm_bucket", Integer, nullable=False),
+    Column("layer_bucket", Integer, nullable=False),
+    Column("traffic", Float, nullable=False, comment="share that was in when the user came in"),
+    Column("assigned_at", UtcDateTime, nullable=False),
+    sqlite_with_rowid=False,
+    comment="Registered users who are in; a copy, for reports and joins, of what the salts alone decide.",
 )
 
 # What users saw and did ---------------------------------------------------------------------------------------------
@@ -372,6 +391,19 @@ sample_ratios = Table(
     Column("e_value", Float),
     Column("alarm", Boolean(name="alarm"), nullable=False),
     Column("reason", Text),
+)
+
+alerts = Table(
+    "alerts",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("kind", String, primary_key=True),
+    Column("subject", String, primary_key=True, comment="what of the experiment: 'all', or an arm and a row"),
+    Column("as_of", Date, nullable=False),
+    Column("message", Text, nullable=False),
+    Column("raised_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime),
+    Column("cleared_at", UtcDateTime),
 )
 
 potential_outcomes = Table(

@@ -6,34 +6,43 @@ stands is left as it is. The statements themselves lie beside this module, by su
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date, datetime
 
 from sqlalchemy import Engine
 
+from ab_platform.alerts import Alert, AlertKey
 from ab_platform.errors import StoreError
 from ab_platform.events import AnyEvent, Surface
 from ab_platform.lineage import Artifact, Change, Dataset, Launch, Title, Trial
 from ab_platform.results import Outcome
 from ab_platform.storage import (
+    alerts,
+    assignments,
     attributes,
     datasets,
+    deleting,
     events,
     experiments,
     lineage,
     migrating,
     per_user_statements,
+    recounting,
     results,
     split_statements,
     title_groups,
     user_days,
 )
+from ab_platform.storage.assignments import Placed, Written
 from ab_platform.storage.connection import connect, reading, writing
 from ab_platform.storage.datasets import DatasetWriter, InteractionColumns
+from ab_platform.storage.deleting import RawEvents
 from ab_platform.storage.events import OutcomeColumns, Recorded
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
+from ab_platform.storage.recounting import Compared, Users
 from ab_platform.storage.results import Stored
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
@@ -43,6 +52,7 @@ __all__ = [
     "KNOWN_BEFORE",
     "AgeCell",
     "Cell",
+    "Compared",
     "DatasetWriter",
     "ExposedOn",
     "ExposedUsers",
@@ -51,18 +61,28 @@ __all__ = [
     "KnownUsers",
     "OutcomeColumns",
     "PerUser",
+    "Placed",
     "Population",
+    "RawEvents",
     "Recorded",
     "RolledUp",
     "Store",
     "Stored",
     "TitleGroups",
     "UserValues",
+    "Users",
+    "Written",
     "open_store",
 ]
 
 OPEN_DAYS_AT_ONCE = 50_000
 """Open user-days that one transaction of a roll-up takes, so that writers wait for it only shortly."""
+
+USERS_AT_ONCE = 10_000
+"""Users whose days one transaction opens anew or compares with a recount."""
+
+EVENTS_AT_ONCE = 50_000
+"""Raw events that one transaction deletes."""
 
 
 def open_store(url: str, *, migrate: bool) -> Store:
@@ -92,6 +112,11 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+
+    @property
+    def url(self) -> str:
+        """Return the address, with its password: for another process of the platform, never for a message."""
+        return self.engine.url.render_as_string(hide_password=False)
 
     def close(self) -> None:
         """Let go of the database's connections."""
@@ -228,7 +253,7 @@ class Store:
             Whether it was running.
 
         Raises:
-            ExperimentError: for a moment before the launch.
+            ExperimentError: for a moment before the launch, or before the planned end where the raw events are gone.
             NotFoundError: for an unknown key.
         """
         with writing(self.engine) as connection:
@@ -252,8 +277,11 @@ class Store:
     def record(self, batch: Sequence[AnyEvent], outcomes: Sequence[Outcome] = ()) -> Recorded:
         """Store events, and what replayed users do under every arm; what is there already stays.
 
+        Events of an experiment whose raw events were deleted are too late: they are counted in the answer only.
+
         Raises:
             NotFoundError: for an experiment that is not launched, or an arm that it does not have.
+            ExperimentError: for outcomes of an experiment whose raw events were deleted.
         """
         with writing(self.engine) as connection:
             events.write_outcomes(connection, outcomes)
@@ -277,12 +305,156 @@ class Store:
             batch: open days that one transaction takes.
         """
         counted, taken = 0, batch
+        touched: set[str] = set()
         while taken == batch:
             with writing(self.engine) as connection:
                 done = user_days.roll_up(connection, experiment, batch=batch)
             counted, taken = counted + done.counted, done.taken
+            touched |= done.experiments
         with reading(self.engine) as connection:
-            return RolledUp(counted, user_days.watermark(connection, experiment, as_of=None))
+            newest = user_days.watermark(connection, experiment, as_of=None)
+        return RolledUp(counted, newest, tuple(sorted(touched)))
+
+    def recount(self, since: datetime, until: datetime, *, batch: int = USERS_AT_ONCE) -> RolledUp:
+        """Count the user-days of an interval anew from their events, whatever is stored of them, and roll up the rest.
+
+        Cut short, it leaves open the days that it did not come to, and the next roll-up counts them.
+
+        Args:
+            since: begin of the interval.
+            until: its end, exclusive.
+            batch: users whose days one transaction opens.
+        """
+        with reading(self.engine) as connection:
+            keys = recounting.during(connection, since=since, until=until)
+        opened = {key for key in keys for users in self._user_ranges(key, batch) if self._reopen(users, since, until)}
+        done = self.roll_up()
+        return replace(done, experiments=tuple(sorted(opened.union(done.experiments))))
+
+    def compare_with_recount(self, experiment: str, *, batch: int = USERS_AT_ONCE) -> Compared:
+        """Compare the user-days of an experiment with a recount from its events, every value; nothing is changed.
+
+        Args:
+            experiment: its key.
+            batch: users whom one transaction recounts.
+        """
+        days = differing = 0
+        for users in self._user_ranges(experiment, batch):
+            with reading(self.engine) as connection:
+                found = recounting.compare(connection, users)
+            days, differing = days + found.user_days, differing + found.differing
+        return Compared(days, differing)
+
+    def _user_ranges(self, experiment: str, batch: int) -> Iterator[Users]:
+        """Go through the users of an experiment, a range at a time."""
+        users = Users(experiment)
+        while True:
+            with reading(self.engine) as connection:
+                users = recounting.next_users(connection, users, count=batch)
+            yield users
+            if users.last is None:
+                return
+
+    def _reopen(self, users: Users, since: datetime, until: datetime) -> bool:
+        with writing(self.engine) as connection:
+            return recounting.reopen(connection, users, since=since, until=until) > 0
+
+    # Raw events that are not needed any more --------------------------------------------------------------------------
+
+    def raw_events(self, experiment: str) -> RawEvents:
+        """Count the raw events of an experiment, and the user-days that wait to be counted from them."""
+        with reading(self.engine) as connection:
+            return deleting.raw_events(connection, experiment)
+
+    def give_up_events(self, experiment: str, *, stored: int, at: datetime, reason: str) -> bool:
+        """Say for good that the raw events of an experiment are deleted, and note it in the change log, once.
+
+        From then on none of its events is recorded and none of its user-days is counted anew.
+
+        Args:
+            experiment: its key.
+            stored: raw events there were when the user-days were compared with them.
+            at: now.
+            reason: for the change log.
+
+        Returns:
+            Whether they may be deleted; not where events came in since, or wait to be counted.
+
+        Raises:
+            NotFoundError: for an unknown key.
+        """
+        with writing(self.engine) as connection:
+            return deleting.give_up(connection, experiment, stored=stored, at=at, reason=reason)
+
+    def delete_events(self, experiment: str, *, batch: int = EVENTS_AT_ONCE) -> int:
+        """Delete some raw events of an experiment that were given up; return how many, fewer than `batch` at the end.
+
+        Args:
+            experiment: its key.
+            batch: events, at most.
+        """
+        with writing(self.engine) as connection:
+            return deleting.delete_some(connection, experiment, batch=batch)
+
+    # Assignments ------------------------------------------------------------------------------------------------------
+
+    def users_after(self, dataset: str, after: str | None, *, count: int) -> list[str]:
+        """Return the next users of a data set, by interactions or attributes, in the database's order.
+
+        Args:
+            dataset: whose users.
+            after: the id before the first; None to begin.
+            count: how many, at most.
+        """
+        with reading(self.engine) as connection:
+            return assignments.users_after(connection, dataset, after=after, count=count)
+
+    def write_assignments(self, users: Users, placed: Iterable[Placed], *, traffic: float, at: datetime) -> Written:
+        """Store who of some users is in; who is not loses the row, and who has it with the same arm keeps it as it is.
+
+        Args:
+            users: whom the rows are about.
+            placed: those of them who are in, once each.
+            traffic: share that is in now.
+            at: now.
+        """
+        with writing(self.engine) as connection:
+            return assignments.write(connection, users, placed=placed, traffic=traffic, at=at)
+
+    def exposed_arms(self, experiment: str) -> Iterator[list[tuple[str, str]]]:
+        """Stream who was exposed to which arm on any surface, a part at a time; a user of several comes once each."""
+        with reading(self.engine) as connection:
+            yield from assignments.exposed_arms(connection, experiment)
+
+    # Alerts -----------------------------------------------------------------------------------------------------------
+
+    def raise_alerts(self, rows: Iterable[Alert]) -> tuple[Alert, ...]:
+        """Store the alerts that do not stand yet and return them; one that was cleared begins anew, not sent."""
+        with writing(self.engine) as connection:
+            return alerts.raise_alerts(connection, rows)
+
+    def clear_alerts(self, experiment: str, *, keep: Collection[AlertKey], at: datetime) -> tuple[Alert, ...]:
+        """Clear the alerts of an experiment that stand, but for those of some keys, and return them."""
+        with writing(self.engine) as connection:
+            return alerts.clear(connection, experiment, keep=keep, at=at)
+
+    def unsent_alerts(self) -> tuple[Alert, ...]:
+        """List the alerts that stand and were not sent, the oldest first."""
+        with reading(self.engine) as connection:
+            return alerts.unsent(connection)
+
+    def mark_sent(self, rows: Iterable[Alert], *, at: datetime) -> int:
+        """Note when alerts were sent; return how many were not noted before.
+
+        One that was cleared and raised anew since it was read stays unsent.
+        """
+        with writing(self.engine) as connection:
+            return alerts.mark_sent(connection, rows, at=at)
+
+    def alerts(self, experiment: str | None = None) -> tuple[Alert, ...]:
+        """List the alerts of an experiment, or of all, also those that were cleared; the oldest first."""
+        with reading(self.engine) as connection:
+            return alerts.every(connection, experiment)
 
     # Users ------------------------------------------------------------------------------------------------------------
 

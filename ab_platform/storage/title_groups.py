@@ -17,6 +17,7 @@ from ab_platform.assignment import buckets
 from ab_platform.events import Surface
 from ab_platform.storage import bulk
 from ab_platform.storage.described import dialect_of, whole_query
+from ab_platform.storage.experiments import without_events
 from ab_platform.storage.per_user import Population, exposed_users
 from ab_platform.storage.schema import events, experiments, titles
 
@@ -55,7 +56,14 @@ class TitleGroups:
 
 
 def title_groups(connection: Connection, population: Population) -> tuple[TitleGroups, ...]:
-    """Count the titles shown to groups of equal size; nothing where an arm has fewer users than groups."""
+    """Count the titles shown to groups of equal size.
+
+    Returns:
+        A row each surface and arm; nothing where an arm has fewer users than groups, or the raw events were deleted.
+    """
+    # Also while they are being deleted: what is left of them would be counted as all there was.
+    if population.experiment in connection.execute(without_events()).scalars().all():
+        return ()
     users = _users(connection, population)
     sizes = {surface: min(map(len, arms.values())) // GROUPS for surface, arms in users.items() if len(arms) > 1}
     grouped = list(_grouped(users, sizes))

@@ -10,9 +10,13 @@ from sqlalchemy import Column, Connection, Delete, Table, delete, func, insert, 
 from ab_platform.storage import bulk, counting
 from ab_platform.storage.connection import one_at_a_time
 from ab_platform.storage.described import dialect_of, whole_query
+from ab_platform.storage.experiments import without_events
 from ab_platform.storage.schema import mixed_users, open_user_days, user_days
 
-_CLAIMED = bulk.stage("claimed_user_days", *(Column(key.name, key.type, primary_key=True) for key in open_user_days.c))
+ROLL_UP = "roll up"
+"""The task of opening and counting user-days, one transaction at a time."""
+
+CLAIMED = bulk.stage("claimed_user_days", *(Column(key.name, key.type, primary_key=True) for key in open_user_days.c))
 _COUNTED = bulk.stage("counted_events", *(Column(each.name, each.type) for each in counting.COUNTED))
 
 
@@ -23,18 +27,21 @@ class RolledUp:
     Attributes:
         user_days: user-days that were counted anew.
         watermark: time of the newest event that counts; None while none does.
+        experiments: keys, sorted, of those whose days were counted anew.
     """
 
     user_days: int
     watermark: datetime | None
+    experiments: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """What one transaction of a roll-up did: open days taken, and user-days counted anew."""
+    """What one transaction of a roll-up did: open days taken, user-days counted anew, and of which experiments."""
 
     taken: int
     counted: int
+    experiments: frozenset[str] = frozenset()
 
 
 def roll_up(connection: Connection, experiment: str | None, *, batch: int) -> Batch:
@@ -48,30 +55,50 @@ def roll_up(connection: Connection, experiment: str | None, *, batch: int) -> Ba
         experiment: only of this one; of all where None.
         batch: open days to take, at most.
     """
-    one_at_a_time(connection, "roll up")
-    bulk.empty(connection, _CLAIMED)
-    open_days = select(open_user_days).order_by(*open_user_days.primary_key).limit(batch)
+    one_at_a_time(connection, ROLL_UP)
+    bulk.empty(connection, CLAIMED)
+    countable = open_user_days.c.experiment.not_in(without_events())
+    open_days = select(open_user_days).where(countable).order_by(*open_user_days.primary_key).limit(batch)
     if experiment is not None:
         open_days = open_days.where(open_user_days.c.experiment == experiment)
-    claim = insert(_CLAIMED).from_select(_CLAIMED.c.keys(), open_days.with_for_update(skip_locked=True))
+    claim = insert(CLAIMED).from_select(CLAIMED.c.keys(), open_days.with_for_update(skip_locked=True))
     taken = bulk.changed(connection, claim)
     if not taken:
         return Batch(0, 0)
     connection.execute(_close())
     connection.execute(_forget())
     connection.execute(_forget_mixed())
+    experiments = frozenset(connection.execute(select(CLAIMED.c.experiment).distinct()).scalars())
+    return Batch(taken, count_claimed(connection, user_days=user_days, mixed_users=mixed_users), experiments)
+
+
+def count_claimed(connection: Connection, *, user_days: Table, mixed_users: Table) -> int:
+    """Count the user-days of claimed users from their events, each from the first claimed day on.
+
+    Args:
+        connection: in the transaction that filled the stage `CLAIMED`.
+        user_days: takes them; those of claimed users are not in it.
+        mixed_users: takes those of the claimed users who were seen in several arms.
+
+    Returns:
+        How many user-days.
+    """
     dialect = dialect_of(connection)
-    _put(connection, mixed_users, counting.mixed_users(_CLAIMED, dialect))
+    _put(connection, mixed_users, counting.mixed_users(CLAIMED, dialect))
     bulk.empty(connection, _COUNTED)
-    _put(connection, _COUNTED, counting.counted_events(_CLAIMED, dialect))
-    return Batch(taken, _put(connection, user_days, counting.user_days(_CLAIMED, _COUNTED, dialect)))
+    _put(connection, _COUNTED, counting.counted_events(CLAIMED, dialect))
+    return _put(connection, user_days, counting.user_days(CLAIMED, _COUNTED, dialect))
 
 
 def reopen(connection: Connection, experiment: str, *, since: datetime) -> None:
-    """Open the user-days that count an event from a moment on, since the experiment now ends there."""
-    one_at_a_time(connection, "roll up")
+    """Open the user-days that count an event from a moment on, since the experiment now ends there.
+
+    Where the raw events were deleted there is nothing to count them from, so they stay closed.
+    """
+    one_at_a_time(connection, ROLL_UP)
     days = select(user_days.c.experiment, user_days.c.user_id, user_days.c.day).distinct()
-    affected = days.where(user_days.c.experiment == experiment, user_days.c.last_at >= since)
+    countable = user_days.c.experiment.not_in(without_events())
+    affected = days.where(user_days.c.experiment == experiment, user_days.c.last_at >= since, countable)
     put = bulk.upsert_from(bulk.engine_of(connection), open_user_days, query=affected)
     connection.execute(put.on_conflict_do_nothing())
 
@@ -95,18 +122,18 @@ def _put(connection: Connection, target: Table, query: str) -> int:
 
 def _close() -> Delete:
     key = tuple(open_user_days.primary_key)
-    return delete(open_user_days).where(tuple_(*key).in_(select(*(_CLAIMED.c[column.name] for column in key))))
+    return delete(open_user_days).where(tuple_(*key).in_(select(*(CLAIMED.c[column.name] for column in key))))
 
 
 def _forget() -> Delete:
     """Delete the user-days that are counted anew, so that one without an event left is gone."""
     user = (user_days.c.experiment, user_days.c.user_id)
-    claimed_user = (_CLAIMED.c.experiment, _CLAIMED.c.user_id)
-    since = select(_CLAIMED).where(tuple_(*claimed_user) == tuple_(*user), _CLAIMED.c.day <= user_days.c.day)
+    claimed_user = (CLAIMED.c.experiment, CLAIMED.c.user_id)
+    since = select(CLAIMED).where(tuple_(*claimed_user) == tuple_(*user), CLAIMED.c.day <= user_days.c.day)
     return delete(user_days).where(tuple_(*user).in_(select(*claimed_user)), since.exists())
 
 
 def _forget_mixed() -> Delete:
     """Delete what is known of claimed users, so that one who was seen in a single arm is not mixed."""
     user = (mixed_users.c.experiment, mixed_users.c.user_id)
-    return delete(mixed_users).where(tuple_(*user).in_(select(_CLAIMED.c.experiment, _CLAIMED.c.user_id)))
+    return delete(mixed_users).where(tuple_(*user).in_(select(CLAIMED.c.experiment, CLAIMED.c.user_id)))

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from ab_platform.analysis.split import Phase, phases, split_rows
+from ab_platform.analysis.split import split_rows
 from ab_platform.experiment import Arm
-from ab_platform.lineage import Change, Launch
+from ab_platform.lineage import Change, Launch, Phase, phases
 from ab_platform.results import SampleRatioRow
 from ab_platform.storage.store import ExposedOn, FirstExposed
 from tests.analysis.made import KEY, START, definition

@@ -112,6 +112,18 @@ def test_the_rank_and_the_wait_are_those_of_the_clicked_title(store: Store) -> N
     assert (day["clicked_slates"], day["first_click_seconds"]) == (1, 12)
 
 
+def test_a_slate_clicked_on_two_days_counts_on_the_first_and_each_rank_on_its_own(store: Store) -> None:
+    started(store)
+    shown = slate("u", START, "abcd")
+    store.record([*shown, clicked(shown[3], seconds=86_400)])
+    store.roll_up(KEY)
+    store.record([clicked(shown[1], seconds=5), clicked(shown[0], seconds=2 * 86_400)])
+    store.roll_up(KEY)
+    days = [stored(store)["u", after(days=day).date()] for day in (0, 1, 2)]
+    assert [(day["clicked_slates"], day["first_click_seconds"]) for day in days] == [(1, 5), (0, 0), (0, 0)]
+    assert [day["reciprocal_ranks"] for day in days] == [0.5, 0.25, 1.0]
+
+
 def test_a_click_on_what_was_never_logged_has_no_rank(store: Store) -> None:
     started(store)
     shown = slate("u", START, "ab")
@@ -202,7 +214,9 @@ def _count_clicks(clicks: list[Click], shown: dict[UUID, Impression], days: dict
         first = min(its, key=lambda click: click.at)
         day = days[user, first.at.date()]
         day["clicked_slates"] += 1
-        day["reciprocal_ranks"] += sum(round(1e6 / (shown[click.impression_id].position + 1)) for click in its) / 1e6
+        for click in its:
+            steps = round(1e6 / (shown[click.impression_id].position + 1))
+            days[user, click.at.date()]["reciprocal_ranks"] += steps / 1e6
         day["first_click_seconds"] += int(first.at.timestamp()) - int(shown[first.impression_id].at.timestamp())
 
 

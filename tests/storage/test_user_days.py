@@ -132,7 +132,7 @@ def test_a_user_day_adds_up_what_the_user_saw_and_did(store: Store) -> None:
     started(store)
     store.record([impression("u", after(seconds=1), arm="pia"), impression("u", after(seconds=2), mark="2")])
     store.record([click("u", after(seconds=3)), watch("u", after(seconds=4), 1.001), watch("u", after(seconds=5), 0.2)])
-    assert store.roll_up(KEY) == RolledUp(user_days=1, watermark=after(seconds=5))
+    assert store.roll_up(KEY) == RolledUp(1, after(seconds=5), (KEY,))
     assert stored(store) == {("u", "home_card", START.date()): Day("pia", 2, 1, 1201, after(seconds=5))}
 
 
@@ -212,9 +212,9 @@ def test_a_roll_up_of_one_experiment_leaves_the_others_open(store: Store) -> Non
     started(store, definition("one", buckets=(0, 10)))
     started(store, definition("two", buckets=(10, 20)))
     store.record([impression("u", START, key="one"), impression("v", after(seconds=1), key="two")])
-    assert store.roll_up("one") == RolledUp(user_days=1, watermark=START)
+    assert store.roll_up("one") == RolledUp(1, START, ("one",))
     assert open_days(store) == [("v", START.date())]
-    assert store.roll_up() == RolledUp(user_days=1, watermark=after(seconds=1))
+    assert store.roll_up() == RolledUp(1, after(seconds=1), ("two",))
 
 
 def test_small_batches_count_the_same(store: Store) -> None:
