@@ -12,6 +12,7 @@ from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
 from ab_platform.power_plan import PowerPlan
+from ab_platform.quality import qualities, require_quality
 from ab_platform.serving import Histories, Server
 from ab_platform.storage.store import Store
 from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, recipe, train, trained
@@ -139,6 +140,7 @@ def launch(
     *,
     at: datetime,
     on_epoch: Callable[[Arm], OnEpoch] | None = None,
+    reason: str | None = None,
 ) -> Launch:
     """Train what is not trained, freeze salts, weights and artifacts, and start the experiment.
 
@@ -151,30 +153,32 @@ def launch(
         snap: what to train on.
         at: now.
         on_epoch: makes the callback of an arm's training.
+        reason: why, for the change log.
 
     Raises:
-        ExperimentError: where the key or the layer slice is taken.
+        ExperimentError: where an arm is not good enough to serve, or the key or the layer slice is taken.
     """
     standing = _standing(store, experiment)
     if standing is not None:
         _restore_artifacts(store, workshop, standing, snap, at=at, on_epoch=on_epoch)
         return standing
-    artifacts = {
-        arm.name: train(store, workshop, snap, arm, at=at, on_epoch=on_epoch(arm) if on_epoch else None).artifact_id
+    made = [
+        (arm, train(store, workshop, snap, arm, at=at, on_epoch=on_epoch(arm) if on_epoch else None))
         for arm in experiment.arms
-    }
+    ]
+    require_quality(qualities(experiment, made, snap))
     starts_at = datetime.combine(experiment.starts_on or at.astimezone(UTC).date(), time(), UTC)
-    made = Launch(
+    started = Launch(
         experiment=experiment,
-        artifacts=artifacts,
+        artifacts={arm.name: artifact.artifact_id for arm, artifact in made},
         state="running",
-        traffic=experiment.traffic,
+        traffic=experiment.steps[0].traffic,
         launched_at=at,
         starts_at=starts_at,
         ends_at=starts_at + timedelta(days=experiment.days),
     )
     store.count_interactions(experiment.data.dataset, least_rating=experiment.data.least_rating)
-    store.launch(made)
+    store.launch(started, reason=reason)
     return store.experiment(experiment.key)
 
 

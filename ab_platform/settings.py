@@ -1,26 +1,52 @@
-"""Addresses and paths from the environment; read by entry points only."""
+"""Addresses, paths and secrets from the environment; read by entry points only."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+
+from ab_platform.errors import PlatformError
+
+EXPERIMENTS = "experiments"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the platform keeps its things.
+    """Where the platform keeps its things, and whom it talks to.
 
     Attributes:
         home: folder of the database, artifacts and checkpoints (`ABP_HOME`, default `.abp` in the current folder).
         database_url: SQLAlchemy address of the store (`ABP_DATABASE_URL`, default SQLite in `home`).
         data_home: folder where data sets are looked for and downloaded to (`ABP_DATA_HOME`, default `data` in `home`).
+        experiments: folder of experiment files (`ABP_EXPERIMENTS`, default the examples that come with the platform).
+        gpus: processes that one training runs in, each on a GPU of its own (`ABP_GPUS`, default 1).
+        gpu_executor: executor of trainings in Airflow (`ABP_GPU_EXECUTOR`, such as `CeleryExecutor`; default its own).
+        gpu_image: image of a training's pod under Kubernetes (`ABP_GPU_IMAGE`).
+        airflow_url: address of Airflow (`ABP_AIRFLOW_URL`, default the one that `abp airflow` started).
+        airflow_user: who signs in there (`ABP_AIRFLOW_USER`).
+        airflow_password: of that user (`ABP_AIRFLOW_PASSWORD`).
+        airflow_token: instead of user and password (`ABP_AIRFLOW_TOKEN`).
+        alert_webhook: address that alerts are posted to (`ABP_ALERT_WEBHOOK`).
+        alert_email: address that alerts are mailed to (`ABP_ALERT_EMAIL`).
+        smtp_url: mail server, as `smtp://user:password@host:port` (`ABP_SMTP_URL`).
     """
 
     home: Path
-    database_url: str
+    database_url: str = field(repr=False)
     data_home: Path
+    experiments: Path
+    gpus: int = 1
+    gpu_executor: str | None = None
+    gpu_image: str | None = None
+    airflow_url: str | None = None
+    airflow_user: str | None = None
+    airflow_password: str | None = field(default=None, repr=False)
+    airflow_token: str | None = field(default=None, repr=False)
+    alert_webhook: str | None = field(default=None, repr=False)
+    alert_email: str | None = None
+    smtp_url: str | None = field(default=None, repr=False)
 
     @property
     def artifacts(self) -> Path:
@@ -32,12 +58,56 @@ class Settings:
         """Return the folder of trainings under way."""
         return self.home / "checkpoints"
 
+    @property
+    def airflow_home(self) -> Path:
+        """Return the folder of the Airflow that runs on this machine."""
+        return self.home / "airflow"
+
 
 def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-    """Read the settings, with defaults that need no server."""
+    """Read the settings, with defaults that need no server.
+
+    Raises:
+        PlatformError: for a value that is not what its variable holds.
+    """
     home = Path(environment.get("ABP_HOME") or ".abp").expanduser().absolute()
     return Settings(
         home=home,
         database_url=environment.get("ABP_DATABASE_URL") or f"sqlite:///{home / 'abp.db'}",
         data_home=Path(environment.get("ABP_DATA_HOME") or home / "data").expanduser().absolute(),
+        experiments=Path(environment.get("ABP_EXPERIMENTS") or _examples()).expanduser().absolute(),
+        gpus=_count("ABP_GPUS", environment.get("ABP_GPUS") or "1"),
+        gpu_executor=environment.get("ABP_GPU_EXECUTOR") or None,
+        gpu_image=environment.get("ABP_GPU_IMAGE") or None,
+        airflow_url=environment.get("ABP_AIRFLOW_URL") or None,
+        airflow_user=environment.get("ABP_AIRFLOW_USER") or None,
+        airflow_password=environment.get("ABP_AIRFLOW_PASSWORD") or None,
+        airflow_token=environment.get("ABP_AIRFLOW_TOKEN") or None,
+        alert_webhook=environment.get("ABP_ALERT_WEBHOOK") or None,
+        alert_email=environment.get("ABP_ALERT_EMAIL") or None,
+        smtp_url=environment.get("ABP_SMTP_URL") or None,
     )
+
+
+def for_child(chosen: Settings, environment: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment of a child process that may run in another folder: its paths are absolute."""
+    return {
+        **environment,
+        "ABP_HOME": str(chosen.home),
+        "ABP_DATABASE_URL": chosen.database_url,
+        "ABP_DATA_HOME": str(chosen.data_home),
+        "ABP_EXPERIMENTS": str(chosen.experiments),
+    }
+
+
+def _examples() -> Path:
+    """Return the folder of the examples: beside the package in a checkout, inside it in an installed wheel."""
+    package = Path(__file__).parent
+    beside = package.parent / EXPERIMENTS
+    return beside if beside.is_dir() else package / EXPERIMENTS
+
+
+def _count(name: str, value: str) -> int:
+    if not value.isdecimal() or int(value) < 1:
+        raise PlatformError(f"{name} is {value!r}; it must be a whole number from 1")
+    return int(value)

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ab_platform.cli.conduct import replay_with_bar
 from ab_platform.cli.console import AsJson, out, print_json, say, store
 from ab_platform.cli.data import ingest_with_bar
 from ab_platform.cli.experiments import launch_with_bars
-from ab_platform.cli.results import replay_with_bar
 from ab_platform.errors import DataError
 
 if TYPE_CHECKING:

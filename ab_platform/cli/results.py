@@ -7,16 +7,13 @@ import sys
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, bar, choice, now, print_json, say, store, workshop
+from ab_platform.cli.conduct import replay_with_bar
+from ab_platform.cli.console import AsJson, choice, print_json, say, store
 from ab_platform.cli.experiments import Key
-
-if TYPE_CHECKING:
-    from ab_platform.replay import Replayed
-    from ab_platform.storage.store import Store
 
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last day that counts; the newest by default.")
@@ -39,31 +36,20 @@ def replay(
 ) -> None:
     """Replay the experiment's days with the data's real users; a second replay changes nothing.
 
-    A user likes what was held back from training; the viewer model turns slates into clicks and watches.
+    A user likes what was held back from training; the viewer model turns slates into clicks and watches. The ramp of
+    the experiment is followed on its calendar: a gate that does not pass stops it there.
 
     Example: abp replay pia-vs-multivae
     """
-    done = replay_with_bar(store(), key, seed=seed)
+    done, refused = replay_with_bar(store(), key, seed=seed)
     if as_json:
         return print_json(done)
+    if refused is not None:
+        say(f"{key} is stopped: the gate of step {refused.step} did not pass: {refused.reason}")
     return say(
         f"{done.users:,} users replayed ({done.users_before:,} were before), {done.events_stored:,} new events; "
         f"next: abp analyze {key}"
     )
-
-
-def replay_with_bar(opened: Store, key: str, *, seed: int) -> Replayed:
-    """Replay, showing a bar."""
-    from ab_platform import launching
-    from ab_platform.replay import replay as replay_visits
-    from ab_platform.training import snapshot
-    from ab_platform.viewer import Viewer
-
-    launched = opened.experiment(key)
-    snap = snapshot(opened, launched.experiment.data)
-    server = launching.server(opened, workshop(), launched, snap)
-    with bar("replay visits") as advance:
-        return replay_visits(opened, server, snap.population(), viewer=Viewer(), seed=seed, at=now(), progress=advance)
 
 
 def analyze(key: Key, as_of: AsOf = None, published: Published = False, as_json: AsJson = False) -> None:

@@ -1,0 +1,41 @@
+"""Train the arms of running experiments on today's data, every week.
+
+A running experiment keeps the arms that it froze. What is trained here is ready for the next launch: a new ingest of
+its data set gives new artifacts, and unchanged data gives none. Each is held to its quality gate.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from airflow.sdk import CronTriggerTimetable, dag, task
+
+from dags.training import quality_gate, train_arm
+from dags.workplace import DEFAULTS, store, workshop
+
+
+@dag(
+    schedule=CronTriggerTimetable("0 4 * * 1", timezone="UTC"),
+    default_args=DEFAULTS,
+    tags=["training", "gpu"],
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+)
+def retrain() -> None:
+    """List what is stale, train, gate."""
+
+    @task
+    def list_stale() -> list[dict[str, Any]]:
+        """List the arms that today's data would train anew."""
+        from dataclasses import asdict
+
+        from ab_platform.conduct.training import stale
+
+        with store() as opened:
+            return [asdict(each) for each in stale(opened, workshop())]
+
+    quality_gate.expand(trained=train_arm.expand(arm=list_stale()))
+
+
+retrain()

@@ -1,0 +1,71 @@
+"""Count what users did, hour by hour, into user-days.
+
+Events open their day when they are stored, late ones again the day they belong to, and a run counts all that is open:
+a second run finds nothing to do. A back-fill of a past interval, or a run with *recount*, counts every day of the
+interval anew from the raw events, and gives what the first run gave. Every run is a new version of the asset
+`user_days`, which `analyze_experiments` waits for.
+"""
+
+from __future__ import annotations
+
+from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
+
+from dags.workplace import DEFAULTS, USER_DAYS, field, moment, store
+
+
+@dag(
+    schedule=CronDataIntervalTimetable("0 * * * *", timezone="UTC"),
+    params={
+        "recount": field(
+            False,
+            type="boolean",
+            title="Count anew",
+            say="true: count every day of the interval anew from the raw events, also those that are counted.",
+        ),
+        "since": field(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Since",
+            say="A moment such as 2026-03-01T00:00:00+00:00 where counting anew begins. Empty: the interval's.",
+        ),
+        "until": field(
+            None,
+            type=["null", "string"],
+            format="date-time",
+            title="Until",
+            say="A moment such as 2026-03-08T00:00:00+00:00 where it ends. Empty: the interval's.",
+        ),
+    },
+    default_args=DEFAULTS,
+    tags=["events"],
+    catchup=False,
+    max_active_runs=1,
+    doc_md=__doc__,
+)
+def roll_up_events() -> None:
+    """One task: the roll-up."""
+
+    @task(outlets=[USER_DAYS])
+    def roll_up() -> int:
+        """Count the user-days of the interval; return how many were counted."""
+        from ab_platform import rolling_up
+
+        context = get_current_context()
+        params = context["params"]
+        recount = params["recount"] or context["dag_run"].run_type == "backfill"
+        since, until = (moment(params[each]) for each in ("since", "until"))
+        with store() as opened:
+            done = rolling_up.roll_up(
+                opened,
+                since=since or context.get("data_interval_start"),
+                until=until or context.get("data_interval_end"),
+                recount=recount,
+            )
+        print(done)
+        return done.user_days
+
+    roll_up()
+
+
+roll_up_events()
