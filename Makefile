@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test calibrate dashboard check lint types format wheel clean
+.PHONY: help demo test calibrate dashboard airflow check lint types format wheel clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -20,6 +20,9 @@ demo: $(READY) ## Run a real experiment end to end, to Table 2.
 dashboard: $(READY) ## Open the dashboard on what the demo made; without it, a small demo is made first.
 	@$(BIN)/abp status --json | grep -q '"experiment"' || $(BIN)/abp demo --dataset synthetic
 	@$(BIN)/abp dashboard
+
+airflow: $(READY) ## Start Airflow on this machine, which runs the experiments; Ctrl-C stops it.
+	@$(BIN)/abp airflow
 
 test: $(READY) ## Run the tests.
 	@cd $(ROOT) && $(BIN)/python -m pytest
@@ -50,5 +53,5 @@ $(READY): $(ROOT)/pyproject.toml $(ROOT)/constraints.txt
 	@echo "making the environment in $(VENV) (once, about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet $(TORCH)
-	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dashboard,postgres,dev]'
+	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dashboard,postgres,airflow,celery,kubernetes,dev]'
 	@touch $@

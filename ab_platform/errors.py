@@ -7,6 +7,8 @@
     ├── StoreError           the database: away, not migrated, or holding something else
     ├── OutOfMemoryError     a training that does not fit where it runs; a repetition would not fit either
     ├── AlertError           an alert that could not be delivered
+    ├── AirflowError         what Airflow refused, or a run that failed
+    ├── AirflowAwayError     an Airflow that does not answer
     └── NotFoundError        a key that nothing answers to
 
 Every message says the value found, what is required, and the next step.
@@ -53,6 +55,14 @@ class OutOfMemoryError(PlatformError):
 
 class AlertError(PlatformError):
     """An alert that could not be delivered; it stays to be sent."""
+
+
+class AirflowError(PlatformError):
+    """A request that Airflow refused, or a run that failed."""
+
+
+class AirflowAwayError(PlatformError):
+    """An Airflow that does not answer, now."""
 
 
 class NotFoundError(PlatformError):

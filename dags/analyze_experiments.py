@@ -7,8 +7,9 @@ experiment with `stop_on_breach` is stopped here when a guardrail is breached.
 
 from __future__ import annotations
 
-from airflow.sdk import TriggerRule, dag, get_current_context, task
+from airflow.sdk import dag, get_current_context, task
 
+from dags.tasks import tell
 from dags.workplace import DEFAULTS, LIFTS, USER_DAYS, field, now, store
 
 
@@ -61,18 +62,8 @@ def analyze_experiments() -> None:
         print(reporting.as_text(readout))
         return readout.as_of.isoformat()
 
-    @task(trigger_rule=TriggerRule.ALL_DONE)
-    def tell() -> int:
-        """Send the alerts that were not sent; return how many."""
-        from ab_platform.conduct.notify import Channels, notify
-        from ab_platform.settings import from_environment
-
-        settings = from_environment()
-        channels = Channels(settings.alert_webhook, settings.alert_email, settings.smtp_url)
-        with store() as opened:
-            return len(notify(opened, channels, now=now()))
-
-    look.expand(key=list_running()) >> tell()
+    # A teardown: people are told also when a look failed, and the run has failed all the same.
+    look.expand(key=list_running()) >> tell().as_teardown(on_failure_fail_dagrun=True)
 
 
 analyze_experiments()

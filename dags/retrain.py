@@ -10,7 +10,7 @@ from typing import Any
 
 from airflow.sdk import CronTriggerTimetable, dag, task
 
-from dags.training import quality_gate, train_arm
+from dags.tasks import quality_gate, train_arm
 from dags.workplace import DEFAULTS, store, workshop
 
 

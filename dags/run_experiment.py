@@ -21,7 +21,7 @@ from airflow.sdk import Label, PokeReturnValue, TriggerRule, chain, dag, get_cur
 from airflow.sdk.exceptions import AirflowSkipException
 
 from ab_platform.experiment import MOST_STEPS
-from dags.training import ingest_data, quality_gate, read_definition, train_arm
+from dags.tasks import ingest_data, quality_gate, read_definition, tell, train_arm
 from dags.workplace import DEFAULTS, LIFTS, experiment_params, field, now, store, workshop
 
 SHIP, KEEP = "Ship the treatment", "Keep the control"
@@ -232,7 +232,7 @@ def run_experiment() -> None:
     )
     choice = who_decides(key)
     decision = decide()
-    proposal >> choice
+    proposal >> [choice, tell().as_teardown(on_failure_fail_dagrun=True)]
     choice >> Label("a person") >> approve >> decision
     choice >> Label("the rule") >> decision
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from airflow.sdk import dag, get_current_context, task
 
-from dags.training import ingest_data, quality_gate, read_definition, train_arm
+from dags.tasks import ingest_data, quality_gate, read_definition, train_arm
 from dags.workplace import DEFAULTS, experiment_params, field
 
 PARAMS = experiment_params() | {

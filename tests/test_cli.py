@@ -15,7 +15,8 @@ import pytest
 ROOT = Path(__file__).parent.parent
 VERBS = (
     *("demo", "simulate", "ingest", "attributes", "train", "tune", "power", "launch", "ramp", "stop", "assign"),
-    *("replay", "analyze", "status", "report", "looks"),
+    *("replay", "analyze", "status", "report", "looks", "advance", "decide", "alerts"),
+    *("roll-up", "assignments", "retain", "airflow", "answer"),
 )
 SMALL = ["--set", "multi_vae.epochs=2", "--set", "pia.epochs=2", "--set", "multi_vae.hidden=8", "--set", "pia.hidden=8"]
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ab_platform.cli.console import AsJson, Reason, bar, now, print_json, print_table, say, settings, store, workshop
-from ab_platform.cli.experiments import Key
 
 if TYPE_CHECKING:
     from ab_platform.conduct.closing import Decided
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from ab_platform.replay import Replayed
     from ab_platform.storage.store import Store
 
+Key = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Key of a launched experiment.")]
 EveryKey = Annotated[
     str | None, typer.Argument(metavar="[EXPERIMENT]", help="One experiment; all that run by default.")
 ]
@@ -110,6 +110,25 @@ def replay_with_bar(opened: Store, key: str, *, seed: int) -> tuple[Replayed, Ga
             show(done, total, stage="replay visits" if step.of == 1 else f"replay {step.label}")
 
         return replay_course(opened, workshop(), key, seed=seed, now=now(), progress=progress)
+
+
+def run_replayed(opened: Store, key: str, *, by_rule: bool, as_json: bool) -> None:
+    """Take a launched experiment through its replay to the table, and to the decision where the rule takes it."""
+    from ab_platform import analysis, reporting
+    from ab_platform.conduct import closing
+
+    _, refused = replay_with_bar(opened, key, seed=0)
+    found = analysis.analyze(opened, key)
+    if as_json:
+        print_json(reporting.as_json(found))
+    else:
+        typer.echo(reporting.as_text(found))
+    if refused is not None:
+        return say(f"{key} is stopped: the gate of step {refused.step} did not pass: {refused.reason}")
+    if by_rule and closing.decided(opened, key) is None:
+        closing.decide(opened, key, None, by="the rule", now=now())
+    stands = closing.decided(opened, key)
+    return say(_said(stands or closing.proposed(opened, key), made=stands is not None))
 
 
 def _said(decided: Decided, *, made: bool) -> str:

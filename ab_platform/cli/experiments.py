@@ -1,19 +1,23 @@
-"""`abp launch`, `ramp`, `stop`, `assign` and `status`."""
+"""`abp launch`, `ramp`, `stop`, `assign` and `status`; with `--airflow`, Airflow does the work."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ab_platform.cli.airflow_runs import APPROVALS, launch_in_airflow, print_runs
 from ab_platform.cli.arms import parse_setting, training_bar
+from ab_platform.cli.conduct import Key, run_replayed
 from ab_platform.cli.console import (
     AsJson,
     Device,
     Reason,
+    choice,
     now,
     out,
     print_json,
@@ -34,8 +38,6 @@ if TYPE_CHECKING:
 
 STATUS_COLUMNS = ("experiment", "state", "traffic", "starts", "ends", "newest event")
 
-Key = Annotated[str, typer.Argument(metavar="EXPERIMENT", help="Key of a launched experiment.")]
-
 
 def register(app: typer.Typer) -> None:
     """Add the verbs."""
@@ -54,13 +56,30 @@ def launch(
     layer: Annotated[str, typer.Option(help="Without a file: where the users come from.")] = "recommender",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would happen and stop.")] = False,
     device: Device = "auto",
+    visits: Annotated[
+        str | None,
+        typer.Option(
+            help="live: start, and let users come. replay: run all of it now, on replayed visits. With --airflow the "
+            "default is auto: replay for a public data set, live for your own."
+        ),
+    ] = None,
+    approval: Annotated[str, typer.Option(help="Who decides at the end: ask (a person) or rule.")] = "ask",
+    airflow: Annotated[bool, typer.Option("--airflow", help="Let Airflow do it, up to the decision.")] = False,
+    wait: Annotated[bool, typer.Option(help="With --airflow: follow the run to its end.")] = True,
     as_json: AsJson = False,
 ) -> None:
     """Train what is not trained, freeze salts, weights and artifacts, and start the experiment.
 
+    With --visits replay it goes on through the ramp and its gates to the table and the decision, in this process as in
+    Airflow.
+
     Example: abp launch experiments/pia-vs-multivae.toml --dry-run
 
     Example: abp launch --control multi_vae --treatment pia --set pia.alignment=0.1 --days 7
+
+    Example: abp launch experiments/pia-ramped.toml --visits replay --approval rule
+
+    Example: abp launch experiments/pia-ramped.toml --airflow
     """
     from ab_platform import launching
     from ab_platform.training import snapshot
@@ -69,6 +88,10 @@ def launch(
     experiment = _definition(
         opened, file, control, treatment, changed or [], dataset=dataset, days=days, key=key, layer=layer
     )
+    if airflow and not dry_run:
+        return launch_in_airflow(experiment, visits=visits or "auto", approval=approval, wait=wait, as_json=as_json)
+    replayed = choice(visits or "live", ("live", "replay"), "--visits") == "replay"
+    by_rule = choice(approval, APPROVALS, "--approval") == "rule"
     snap = snapshot(opened, experiment.data)
     planned = launching.plan(opened, workshop(device), experiment, snap)
     if not as_json:
@@ -79,6 +102,8 @@ def launch(
         say(f"wrote {_write(experiment)}")
     before = {each.experiment.key for each in opened.experiments()}
     launched = launch_with_bars(opened, experiment, device)
+    if replayed:
+        return run_replayed(opened, experiment.key, by_rule=by_rule, as_json=as_json)
     if as_json:
         return print_json(launched)
     if experiment.key in before:
@@ -111,7 +136,8 @@ def ramp(
 
     Example: abp ramp pia-vs-multivae 0.5 --reason "first day is clean"
     """
-    changed = store().ramp(key, traffic, at=now(), reason=reason)
+    opened = store()
+    changed = opened.ramp(key, traffic, at=_own_time(opened, key), reason=reason)
     say(f"{key}: traffic is {traffic:.0%}{'' if changed else ', as before'}")
 
 
@@ -120,7 +146,8 @@ def stop(key: Key, reason: Reason = None) -> None:
 
     Example: abp stop pia-vs-multivae --reason "planned end"
     """
-    stopped = store().stop(key, at=now(), reason=reason)
+    opened = store()
+    stopped = opened.stop(key, at=_own_time(opened, key), reason=reason)
     say(f"{key} is stopped{'' if stopped else ', as before'}; its buckets are free again")
 
 
@@ -144,12 +171,17 @@ def assign(
 
 def status(
     key: Annotated[str | None, typer.Argument(metavar="[EXPERIMENT]", help="One experiment; all by default.")] = None,
+    airflow: Annotated[bool, typer.Option("--airflow", help="List the runs in Airflow instead.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """List the experiments, or show one with its arms and change log.
 
     Example: abp status pia-vs-multivae
+
+    Example: abp status --airflow
     """
+    if airflow:
+        return print_runs(key, as_json=as_json)
     opened = store()
     if key is not None:
         return _print_one(opened, key, as_json)
@@ -159,6 +191,14 @@ def status(
     if not launches:
         return say("no experiment is launched yet; try `abp demo` or `abp launch FILE`")
     return print_table(None, STATUS_COLUMNS, [_status_row(opened, each) for each in launches])
+
+
+def _own_time(opened: Store, key: str) -> datetime:
+    """Return what time it is in an experiment: a replay has a calendar of its own."""
+    from ab_platform.lineage import own_time
+
+    launched = opened.experiment(key)
+    return max(own_time(launched, opened.changes(key), now()), launched.launched_at)
 
 
 def explain(launched: Launch, placement: Placement) -> str:

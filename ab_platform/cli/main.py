@@ -8,12 +8,30 @@ import sys
 import typer
 
 from ab_platform import __version__
-from ab_platform.cli import arms, attributes, data, demo, experiments, power, published, results, simulate, split
+from ab_platform.cli import (
+    airflow,
+    airflow_runs,
+    arms,
+    attributes,
+    conduct,
+    data,
+    demo,
+    experiments,
+    power,
+    published,
+    results,
+    simulate,
+    split,
+    upkeep,
+)
 from ab_platform.cli.console import err
 from ab_platform.errors import PlatformError
 
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
+
+EXTRAS = {"torch": "train", "airflow": "airflow", "streamlit": "dashboard", "psycopg": "postgres"}
+"""What brings a library that a verb needs."""
 
 app = typer.Typer(
     name="abp",
@@ -24,7 +42,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for verbs in (demo, simulate, data, attributes, arms, power, experiments, split, results, published):
+for verbs in (
+    *(demo, simulate, data, attributes, arms, power, experiments, conduct, split, results, published, upkeep),
+    *(airflow, airflow_runs),
+):
     verbs.register(app)
 
 
@@ -51,12 +72,11 @@ def main() -> None:
         err.print(f"[bold red]abp:[/] {_escaped(error)}", soft_wrap=True)
         sys.exit(EXIT_FAILED)
     except ModuleNotFoundError as error:
-        if error.name not in {"torch", "streamlit", "psycopg"}:
+        if error.name not in EXTRAS:
             raise
-        extra = {"torch": "train", "streamlit": "dashboard", "psycopg": "postgres"}[str(error.name)]
         err.print(
             f"[bold red]abp:[/] {error.name} is not installed; this verb needs it: "
-            f"pip install 'ab-platform\\[{extra}]'",
+            f"pip install 'ab-platform\\[{EXTRAS[error.name]}]'",
             soft_wrap=True,
         )
         sys.exit(EXIT_FAILED)

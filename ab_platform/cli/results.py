@@ -11,9 +11,8 @@ from typing import Annotated
 
 import typer
 
-from ab_platform.cli.conduct import replay_with_bar
+from ab_platform.cli.conduct import Key, replay_with_bar
 from ab_platform.cli.console import AsJson, choice, print_json, say, store
-from ab_platform.cli.experiments import Key
 
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last day that counts; the newest by default.")

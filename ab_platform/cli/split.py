@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ab_platform.cli.conduct import Key
 from ab_platform.cli.console import AsJson, bar, out, print_json, print_table, say, store
-from ab_platform.cli.experiments import Key
 from ab_platform.cli.results import AsOf
 
 if TYPE_CHECKING:

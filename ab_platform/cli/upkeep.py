@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ab_platform.cli.conduct import Key
 from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, say, store
-from ab_platform.cli.experiments import Key
 
 if TYPE_CHECKING:
     from ab_platform.assigning import Audit

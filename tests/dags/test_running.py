@@ -14,6 +14,7 @@ import pytest
 from ab_platform import analysis, launching
 from ab_platform.conduct.closing import decided
 from ab_platform.conduct.course import replay_course
+from ab_platform.errors import DataError
 from ab_platform.experiment import Experiment
 from ab_platform.experiment_file import dump
 from ab_platform.settings import Settings
@@ -162,6 +163,17 @@ def test_the_end_of_an_experiment_is_told_once(run: Run, launched: Store) -> Non
     assert (alert.kind, alert.sent_at is not None) == ("end_reached", True)
     run("analyze_experiments")
     assert launched.alerts(KEY) == (alert,)
+
+
+def test_people_are_told_also_when_a_look_fails_and_the_run_has_failed(
+    run: Run, launched: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object, **__: object) -> None:
+        raise DataError("made to fail")
+
+    monkeypatch.setattr("ab_platform.conduct.guard.guard", fails)
+    done = run("analyze_experiments")
+    assert (done.state, done.tasks[f"look[{KEY}]"], done.tasks["tell"]) == ("failed", "failed", "success")
 
 
 def test_users_are_assigned_in_bulk_and_again_to_the_same(run: Run, launched: Store) -> None:

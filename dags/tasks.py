@@ -1,4 +1,4 @@
-"""The tasks that train arms and hold them to their quality gate, shared by the DAGs that train.
+"""The tasks that several DAGs share: reading the form, training arms up to their quality gate, telling people.
 
 An arm travels between tasks as plain values: the text of its experiment, its name, its seed and its epochs.
 """
@@ -63,3 +63,15 @@ def quality_gate(trained: dict[str, Any]) -> dict[str, Any]:
         found = conduct.require(opened, wanted, trained["artifact_id"])
     print(found.sentence)
     return {**trained, "popularity": found.popularity, "required": found.required}
+
+
+@task
+def tell() -> int:
+    """Send the alerts that were not sent, to the log and to where the settings say; return how many."""
+    from ab_platform.conduct.notify import Channels, notify
+    from ab_platform.settings import from_environment
+
+    settings = from_environment()
+    channels = Channels(settings.alert_webhook, settings.alert_email, settings.smtp_url)
+    with store() as opened:
+        return len(notify(opened, channels, now=now()))
