@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Literal
 
-AlertKind = Literal["sample_ratio", "guardrail", "end_reached", "no_data", "quality"]
+AlertKind = Literal["sample_ratio", "guardrail", "end_reached", "no_data"]
 
 AlertKey = tuple[AlertKind, str]
 """Kind and subject: what tells the alerts of one experiment apart."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 from airflow.sdk import dag, get_current_context, task
 
 from dags.tasks import tell
-from dags.workplace import DEFAULTS, LIFTS, USER_DAYS, field, now, store
+from dags.workplace import LIFTS, SCHEDULED, USER_DAYS, field, now, store
 
 
 @dag(
@@ -24,9 +24,9 @@ from dags.workplace import DEFAULTS, LIFTS, USER_DAYS, field, now, store
             say="A day such as 2026-03-07: analyze as of that day again. Leave it empty for the newest.",
         )
     },
-    default_args=DEFAULTS,
     tags=["experiments"],
-    max_active_runs=1,
+    **SCHEDULED,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def analyze_experiments() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
-from dags.workplace import DEFAULTS, KEY_FIELD, field, now, store
+from dags.workplace import KEY_FIELD, SCHEDULED, field, now, store
 
 
 @dag(
@@ -22,10 +22,9 @@ from dags.workplace import DEFAULTS, KEY_FIELD, field, now, store
             say="The key of a launched experiment, such as pia-vs-multivae. Leave it empty for all that run.",
         )
     },
-    default_args=DEFAULTS,
     tags=["experiments"],
-    catchup=False,
-    max_active_runs=1,
+    **SCHEDULED,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def assign_users() -> None:
@@ -48,7 +47,9 @@ def assign_users() -> None:
         get_current_context()["key"] = key  # type: ignore[typeddict-unknown-key]
         with store() as opened:
             done = assign_users(opened, key, at=now())
-        print(done)
+        arms = ", ".join(f"{arm} {users:,}" for arm, users in done.arms.items())
+        wrong = sum(done.audit.wrong.values())
+        print(f"{key}: {done.users:,} registered users, {arms}; {wrong:,} were served another arm than theirs")
         return key
 
     assign.expand(key=list_experiments())

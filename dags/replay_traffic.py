@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
 
-from dags.workplace import DEFAULTS, KEY_FIELD, field, now, store, workshop
+from dags.workplace import KEY_FIELD, SCHEDULED, field, now, store, workshop
 
 
 @dag(
@@ -31,11 +31,10 @@ from dags.workplace import DEFAULTS, KEY_FIELD, field, now, store, workshop
             say="A whole number from 0. The same seed gives the same visits.",
         ),
     },
-    default_args=DEFAULTS,
     tags=["events"],
-    catchup=False,
     is_paused_upon_creation=True,
-    max_active_runs=1,
+    **SCHEDULED,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def replay_traffic() -> None:

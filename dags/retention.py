@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
-from dags.workplace import DEFAULTS, field, now, store
+from dags.workplace import SCHEDULED, field, now, store
 
 
 @dag(
@@ -23,10 +23,9 @@ from dags.workplace import DEFAULTS, field, now, store
             say="A whole number from 1 to 3650: raw events are kept so long after an experiment has ended.",
         )
     },
-    default_args=DEFAULTS,
     tags=["events"],
-    catchup=False,
-    max_active_runs=1,
+    **SCHEDULED,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def retention() -> None:

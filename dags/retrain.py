@@ -11,15 +11,14 @@ from typing import Any
 from airflow.sdk import CronTriggerTimetable, dag, task
 
 from dags.tasks import quality_gate, train_arm
-from dags.workplace import DEFAULTS, store, workshop
+from dags.workplace import SCHEDULED, store, workshop
 
 
 @dag(
     schedule=CronTriggerTimetable("0 4 * * 1", timezone="UTC"),
-    default_args=DEFAULTS,
     tags=["training", "gpu"],
-    catchup=False,
-    max_active_runs=1,
+    **SCHEDULED,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def retrain() -> None:

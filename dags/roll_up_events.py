@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
 
-from dags.workplace import DEFAULTS, USER_DAYS, field, moment, store
+from dags.workplace import SCHEDULED, USER_DAYS, field, moment, store
 
 
 @dag(
@@ -37,10 +37,9 @@ from dags.workplace import DEFAULTS, USER_DAYS, field, moment, store
             say="A moment such as 2026-03-08T00:00:00+00:00 where it ends. Empty: the interval's.",
         ),
     },
-    default_args=DEFAULTS,
     tags=["events"],
-    catchup=False,
-    max_active_runs=1,
+    **SCHEDULED,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def roll_up_events() -> None:
@@ -62,7 +61,7 @@ def roll_up_events() -> None:
                 until=until or context.get("data_interval_end"),
                 recount=recount,
             )
-        print(done)
+        print(f"{done.user_days:,} user-days of {', '.join(done.experiments) or 'no experiment'} were counted")
         return done.user_days
 
     roll_up()

@@ -196,6 +196,7 @@ def _answered(launched: Any, answer: dict[str, Any] | None) -> tuple[str | None,
     default_args=DEFAULTS,
     tags=["experiments", "gpu"],
     max_active_runs=4,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def run_experiment() -> None:

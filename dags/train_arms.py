@@ -46,6 +46,7 @@ PARAMS = experiment_params() | {
     default_args=DEFAULTS,
     tags=["experiments", "training", "gpu"],
     max_active_runs=2,
+    description=__doc__.splitlines()[0],
     doc_md=__doc__,
 )
 def train_arms() -> None:

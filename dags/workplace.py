@@ -52,6 +52,9 @@ DEFAULTS: dict[str, Any] = {
     "execution_timeout": timedelta(hours=2),
 }
 
+SCHEDULED: dict[str, Any] = {"default_args": DEFAULTS, "catchup": False, "max_active_runs": 1}
+"""Of a DAG on a schedule: what it missed needs no run of its own, since the next one does all that is due."""
+
 TRAINING_TIMEOUT = timedelta(hours=24)
 
 SETTINGS = from_environment()

@@ -16,7 +16,8 @@ from ab_platform.metrics import CATALOGUE, MEASURES, TABLE_2
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
-DOCS = sorted([ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")])
+PAGES = [ROOT / "README.md", ROOT / "CHANGELOG.md", ROOT / "deploy" / "README.md"]
+DOCS = sorted([*PAGES, *(ROOT / "docs").rglob("*.md")])
 
 
 def verbs() -> dict[str, TyperCommand]:
@@ -93,6 +94,19 @@ def test_every_variable_in_the_readme_is_read() -> None:
     settings = (ROOT / "ab_platform" / "settings.py").read_text(encoding="utf-8")
     variables = set(re.findall(r"`(ABP_[A-Z_]+)`", README))
     assert variables == set(re.findall(r"\"(ABP_[A-Z_]+)\"", settings))
+
+
+def test_every_variable_of_the_deployment_is_read() -> None:
+    text = (ROOT / "deploy" / "airflow.env").read_text(encoding="utf-8")
+    variables = set(re.findall(r"^(ABP_[A-Z_]+)=", text, re.MULTILINE))
+    assert variables
+    assert variables <= set(re.findall(r"`(ABP_[A-Z_]+)`", README))
+
+
+def test_every_dag_is_in_the_docs() -> None:
+    text = (ROOT / "docs" / "airflow.md").read_text(encoding="utf-8")
+    dags = {path.stem for path in (ROOT / "dags").glob("*.py")} - {"__init__", "tasks", "workplace"}
+    assert dags == set(re.findall(r"^\| `([a-z_]+)` \|", text, re.MULTILINE))
 
 
 def test_every_verb_says_in_its_help_what_the_readme_promises() -> None:

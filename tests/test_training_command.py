@@ -197,7 +197,8 @@ def test_the_command_is_torchrun_on_this_python_and_this_machine(tmp_path: Path)
 
 def trainers(process: psutil.Process) -> list[psutil.Process]:
     """Return the processes that train for a process: its grandchildren, as torchrun stands between."""
-    return [each for child in process.children() for each in child.children()]
+    launchers = [child for child in process.children() if "torch.distributed.run" in child.cmdline()]
+    return [each for launcher in launchers for each in launcher.children()]
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
@@ -114,8 +115,9 @@ def served(home: Path) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def airflow() -> Iterator[Served]:
     """An Airflow with the DAG of this folder, healthy."""
-    pytest.importorskip("airflow", reason="apache-airflow is not installed")
-    pytest.importorskip("supervisor", reason="supervisor is not installed")
+    # Not imported: Airflow reads its environment when it is loaded, and other tests of this process set their own.
+    if any(find_spec(name) is None for name in ("airflow", "supervisor")):
+        pytest.skip("apache-airflow and supervisor are not installed")
     # Not pytest's folder: Airflow's paths get long.
     home = Path(tempfile.mkdtemp(prefix="abp-airflow-"))
     try:

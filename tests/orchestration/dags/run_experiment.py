@@ -19,7 +19,7 @@ from airflow.sdk import Param, dag, get_current_context, task
     schedule=None,
     params={
         "definition": Param(type="string", minLength=1),
-        "visits": Param("live", type="string", enum=["live", "replay"]),
+        "visits": Param("auto", type="string", enum=["auto", "live", "replay"]),
         "approval": Param("ask", type="string", enum=["ask", "rule"]),
     },
     default_args={"retries": 2, "retry_delay": 1},
