@@ -32,9 +32,9 @@ PARAMS = experiment_params() | {
         type="string",
         enum=["auto", "replay", "live"],
         title="Visits",
-        say="Type one of the three. live: users come by themselves, and the run waits for the planned days. replay: "
-        "the data's users are replayed with what they watched later, and a week takes minutes. auto: replay for a "
-        "public data set such as ml-1m, live for your own.",
+        say="Choose live, replay or auto. live: users come by themselves, and the run waits for the planned days. "
+        "replay: the data's users are replayed with what they watched later, and a week takes minutes. auto: replay "
+        "for a public data set such as ml-1m, live for your own.",
     ),
     "replay_seed": field(
         0,
@@ -48,7 +48,7 @@ PARAMS = experiment_params() | {
         type="string",
         enum=["ask", "rule"],
         title="Who decides",
-        say="ask: a person, under Required actions. rule: the decision rule alone. Type one of the two.",
+        say="Choose ask or rule. ask: a person decides, under Required actions. rule: the decision rule alone.",
     ),
 }
 
@@ -172,22 +172,21 @@ def decide() -> str:
     with store() as opened:
         stands = closing.decided(opened, key)
         if stands is None:
-            arm, by = _answered(opened.experiment(key), answer)
+            arm, by = _answered(closing.options(opened, key), answer)
             stands = closing.decide(opened, key, arm, by=by, now=now(), reason=f"Airflow run {context['run_id']}")
     print(f"{key}: {stands.choice} {stands.arm}, decided by {stands.by}")
     return stands.arm
 
 
-def _answered(launched: Any, answer: dict[str, Any] | None) -> tuple[str | None, str]:
+def _answered(options: dict[str, str], answer: dict[str, Any] | None) -> tuple[str | None, str]:
     """Return the arm that a person chose, None for what the rule proposes, and who it was."""
     if answer is None:
         return None, "the rule"
     user = answer.get("responded_by_user") or {}
     by = str(user.get("name") or user.get("id") or "a person in Airflow")
     if answer["chosen_options"] == [KEEP]:
-        return launched.experiment.control.name, by
-    named = str((answer.get("params_input") or {}).get("arm") or "")
-    return named or launched.experiment.treatments[0].name, by
+        return options["keep"], by
+    return (answer.get("params_input") or {}).get("arm") or options["ship"], by
 
 
 @dag(
@@ -222,10 +221,10 @@ def run_experiment() -> None:
         options=[SHIP, KEEP],
         params={
             "arm": field(
-                "",
-                type="string",
+                None,
+                type=["null", "string"],
                 title="Treatment to ship",
-                say="Name of the treatment. Leave it empty for the first.",
+                say="Name of the treatment. Leave it empty for the one that the rule proposes, else the first.",
             )
         },
         retries=0,
@@ -233,7 +232,7 @@ def run_experiment() -> None:
     )
     choice = who_decides(key)
     decision = decide()
-    proposal >> [choice, tell().as_teardown(on_failure_fail_dagrun=True)]
+    proposal >> [choice, tell().as_teardown()]
     choice >> Label("a person") >> approve >> decision
     choice >> Label("the rule") >> decision
 

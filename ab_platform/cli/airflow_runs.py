@@ -111,11 +111,11 @@ def run_id_of(key: str, definition: str) -> str:
 
 
 def experiment_of(run: Run) -> str:
-    """Return the key of the experiment that a run is of; the run's id where it cannot be told."""
+    """Return the key of the experiment that a run is of: of a file, by its name; the run's id where neither is told."""
     try:
         return str(tomllib.loads(str(run.conf.get("definition") or ""))["key"])
     except (tomllib.TOMLDecodeError, KeyError):
-        return str(run.conf.get("experiment") or run.run_id)
+        return str(run.conf.get("experiment") or run.run_id).removesuffix(".toml")
 
 
 @contextmanager

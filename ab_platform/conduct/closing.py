@@ -52,6 +52,14 @@ def proposed(store: Store, key: str) -> Decided:
     return Decided(key, "ship", best.arm, said, "the rule")
 
 
+def options(store: Store, key: str) -> dict[Choice, str]:
+    """Return the arm that each choice means: to ship, the treatment that the rule proposes, else the first."""
+    experiment = store.experiment(key).experiment
+    rule = _rule(store, key)
+    ships = rule.arm if rule.choice == "ship" else experiment.treatments[0].name
+    return {"ship": ships, "keep": experiment.control.name}
+
+
 def decided(store: Store, key: str) -> Decided | None:
     """Return what was decided; None while nothing is."""
     noted = next((change.after for change in store.changes(key) if change.action == "decide"), None)

@@ -39,12 +39,8 @@ class Step:
 
     @property
     def label(self) -> str:
-        """Return the step for people: `step 2 of 3, traffic 50%`."""
-        return (
-            f"step {self.number} of {self.of}, traffic {self.traffic:.3g}"
-            if self.traffic < 0.01
-            else (f"step {self.number} of {self.of}, traffic {self.traffic:.0%}")
-        )
+        """Return the step for people: `step 2 of 3, traffic 50 %`."""
+        return f"step {self.number} of {self.of}, traffic {100 * self.traffic:g} %"
 
 
 def steps_of(launch: Launch) -> tuple[Step, ...]:

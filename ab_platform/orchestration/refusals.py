@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import ast
+import re
+import textwrap
+
 import httpx
 
 from ab_platform.errors import AirflowError, NotFoundError, PlatformError
@@ -32,7 +36,7 @@ def is_stale(answer: httpx.Response) -> bool:
 
 
 def detail_of(answer: httpx.Response) -> str:
-    """Return what Airflow says of a refusal; of a broken JSON schema, the sentence and not the schema."""
+    """Return what Airflow says of a refusal; of a broken JSON schema, the sentence and the schema's hint."""
     try:
         detail = answer.json()["detail"]
     except (ValueError, KeyError, TypeError):
@@ -41,4 +45,15 @@ def detail_of(answer: httpx.Response) -> str:
         return "; ".join(f"{'.'.join(map(str, each.get('loc', ())))}: {each.get('msg')}" for each in detail)
     if isinstance(detail, dict):
         return str(detail.get("message") or detail.get("reason") or detail)
-    return str(detail).strip().split("\n\n")[0].strip()
+    sentence = str(detail).strip().split("\n\n")[0].strip()
+    return ". ".join([sentence, *_hints(str(detail))])
+
+
+def _hints(detail: str) -> list[str]:
+    """Return the hint of the part of a form's schema that was broken, where it has one: what to type."""
+    printed = re.search(r"in schema[^\n]*:\n(.*?)\n\nOn instance", detail, re.DOTALL)
+    try:
+        schema = ast.literal_eval(textwrap.dedent(printed[1])) if printed else {}
+    except (SyntaxError, ValueError):  # printed in another way by another version
+        return []
+    return [str(schema["hint"])] if "hint" in schema else []

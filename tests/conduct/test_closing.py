@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from ab_platform.analysis import analyze
-from ab_platform.conduct.closing import decide, decided, proposed
+from ab_platform.conduct.closing import decide, decided, options, proposed
 from ab_platform.conduct.guard import guard
 from ab_platform.errors import ExperimentError, NotFoundError
 from ab_platform.replay import replay
@@ -49,6 +49,12 @@ def test_a_person_may_decide_otherwise_than_the_rule(replayed: Store) -> None:
     analyze(replayed, KEY)
     made = decide(replayed, KEY, "head", by="ada", now=NOW, reason="the licence of the tail ends")
     assert (made.choice, made.arm, "tail: ship" in made.rule) == ("keep", "head", True)
+
+
+def test_to_ship_means_what_the_rule_proposes_and_without_that_the_first_treatment(replayed: Store) -> None:
+    assert options(replayed, KEY) == {"ship": "tail", "keep": "head"}
+    analyze(replayed, KEY)
+    assert options(replayed, KEY) == {"ship": "tail", "keep": "head"}
 
 
 def test_a_decision_stands(replayed: Store) -> None:

@@ -42,9 +42,9 @@ def test_a_replay_goes_through_every_step_and_a_second_one_changes_nothing(data:
     assert refused is None
     assert done.events_stored > 0
     assert list(dict.fromkeys(labels)) == [
-        "step 1 of 3, traffic 30%",
-        "step 2 of 3, traffic 60%",
-        "step 3 of 3, traffic 100%",
+        "step 1 of 3, traffic 30 %",
+        "step 2 of 3, traffic 60 %",
+        "step 3 of 3, traffic 100 %",
     ]
     assert data.experiment(EXPERIMENT.key).traffic == 1.0
     before = (analyze(data, EXPERIMENT.key), data.changes(EXPERIMENT.key))

@@ -36,7 +36,7 @@ def test_steps_tile_the_planned_days() -> None:
         (1.0, 3, 7),
     ]
     assert steps[0].last_day == START.date()
-    assert steps[1].label == "step 2 of 3, traffic 50%"
+    assert steps[1].label == "step 2 of 3, traffic 50 %"
 
 
 def test_a_moment_is_in_one_step() -> None:
@@ -67,7 +67,7 @@ def test_a_step_begins_when_it_is_due_and_its_gate_has_passed(ramped: Store) -> 
     assert ramped.experiment(KEY).traffic == 0.5
     ramps = [change for change in ramped.changes(KEY) if change.action == "ramp"]
     assert [(change.at, change.after, change.reason) for change in ramps] == [
-        (due, {"traffic": 0.5}, "step 2 of 3, traffic 50%")
+        (due, {"traffic": 0.5}, "step 2 of 3, traffic 50 %")
     ]
 
 
@@ -80,7 +80,7 @@ def test_an_earlier_step_again_lets_nobody_out(ramped: Store) -> None:
 
 def test_a_stopped_experiment_has_no_further_step(ramped: Store) -> None:
     ramped.stop(KEY, at=START + timedelta(hours=1))
-    with pytest.raises(ExperimentError, match="is stopped; step 2 of 3, traffic 50% cannot begin"):
+    with pytest.raises(ExperimentError, match="is stopped; step 2 of 3, traffic 50 % cannot begin"):
         enter(ramped, KEY, 2, now=START + timedelta(days=1))
 
 

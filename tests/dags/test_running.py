@@ -111,7 +111,7 @@ def test_arms_seeds_and_epochs_say_what_is_trained(run: Run, data: Store) -> Non
         "train_arm[pia, seed 1]",
         "train_arm[pia, seed 2]",
     ]
-    recipes = [artifact.recipe for artifact in data.artifacts()]
+    recipes = sorted((artifact.recipe for artifact in data.artifacts()), key=lambda made: made.seed)
     assert [(made.recommender, made.seed, made.config["epochs"]) for made in recipes] == [("pia", 1, 1), ("pia", 2, 1)]
     run("train_arms", definition=dump(EXPERIMENT), arms=["pia"], seeds=[1, 2], epochs=1)
     assert len(data.artifacts()) == 2
@@ -120,7 +120,7 @@ def test_arms_seeds_and_epochs_say_what_is_trained(run: Run, data: Store) -> Non
 @pytest.mark.parametrize(
     ("dag", "conf", "words"),
     [
-        ("run_experiment", {"visits": "nonsense"}, "Type one of the three"),
+        ("run_experiment", {"visits": "nonsense"}, "Choose live, replay or auto"),
         ("run_experiment", {"replay_seed": -1}, "A whole number from 0"),
         ("run_experiment", {"experiment": "none.toml"}, "choose one of the names in the list"),
         ("train_arms", {"epochs": 0}, "A whole number from 1 to 10000"),

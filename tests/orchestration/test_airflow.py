@@ -117,7 +117,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_so(airflow: Served, client: Airflo
 
 
 def test_what_the_params_refuse_is_said_in_a_sentence(client: AirflowClient) -> None:
-    with pytest.raises(AirflowError, match=r"param visits: 'never' is not one of \['live', 'replay'\]$"):
+    with pytest.raises(AirflowError, match=r"param visits: 'never' is not one of \['auto', 'live', 'replay'\]$"):
         client.trigger(DAG_ID, "refused", {"definition": DEFINITION, "visits": "never"})
     with pytest.raises(AirflowError, match=r"param definition: No value passed"):
         client.trigger(DAG_ID, "refused", {})
