@@ -10,7 +10,7 @@ from typing import Literal
 from ab_platform import launching
 from ab_platform.conduct.gate import Gate, gate
 from ab_platform.conduct.guard import Guarded, guard
-from ab_platform.conduct.steps import Step, current_step, enter, step_of, steps_of
+from ab_platform.conduct.steps import Step, current_step, enter, next_step, step_of, steps_of
 from ab_platform.datasets.catalog import NAMES
 from ab_platform.experiment import Experiment
 from ab_platform.lineage import own_time
@@ -49,18 +49,19 @@ class Advanced:
 def advance(store: Store, key: str, *, now: datetime) -> Advanced:
     """Do what is due: look, and where a step has ended, ask its gate and let the next users in, or stop.
 
+    However late it is called, it goes one step: users of a step are seen before those of the next come in.
+
     Raises:
         NotFoundError: for an unknown experiment.
     """
     guarded = guard(store, key, now=now)
     launch = store.experiment(key)
     at = own_time(launch, store.changes(key), now)
-    step = current_step(launch, at)
-    asked = None
-    if launch.state == "running" and launch.traffic < step.traffic:
-        asked = pass_gate(store, key, step.number - 1, now=now)
+    step, asked = current_step(launch, at), None
+    if launch.state == "running" and (due := next_step(launch, at)) is not None:
+        step, asked = due, pass_gate(store, key, due.number - 1, now=now)
         if asked.passes:
-            enter(store, key, step.number, now=now)
+            enter(store, key, due.number, now=now)
     stopped = guarded.stopped or (asked.reason if asked and not asked.passes else None)
     return Advanced(step, asked, guarded, stopped)
 

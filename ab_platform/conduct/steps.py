@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
 from ab_platform.errors import ExperimentError
-from ab_platform.lineage import Change, Launch, own_time
+from ab_platform.lineage import Change, Launch, own_time, replayed_until
 from ab_platform.storage.store import Store
 
 LATE = timedelta(minutes=30)
@@ -72,11 +72,16 @@ def current_step(launch: Launch, at: datetime) -> Step:
     return begun[-1] if begun else steps_of(launch)[0]
 
 
+def next_step(launch: Launch, at: datetime) -> Step | None:
+    """Return the step whose users are to be let in now: begun, with more traffic than there is; None where none is."""
+    return next((step for step in steps_of(launch) if step.since <= at and launch.traffic < step.traffic), None)
+
+
 def is_over(store: Store, key: str, number: int, *, now: datetime) -> bool:
     """Tell whether the days of a step are over and late events have had their time, or the experiment was stopped."""
-    launch = store.experiment(key)
-    at = own_time(launch, store.changes(key), now)
-    return launch.state == "stopped" or at >= step_of(launch, number).until + LATE
+    launch, changes = store.experiment(key), store.changes(key)
+    late = timedelta() if replayed_until(changes) else LATE  # what is replayed is never late
+    return launch.state == "stopped" or own_time(launch, changes, now) >= step_of(launch, number).until + late
 
 
 def enter(store: Store, key: str, number: int, *, now: datetime) -> Step:

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from ab_platform.conduct.steps import LATE, current_step, enter, is_over, step_of, steps_of
+from ab_platform.conduct.steps import LATE, current_step, enter, is_over, next_step, step_of, steps_of
 from ab_platform.errors import ExperimentError
 from ab_platform.experiment import RampStep
 from ab_platform.lineage import Change
@@ -43,6 +43,13 @@ def test_a_moment_is_in_one_step() -> None:
     launched = launch(RAMPED)
     numbers = [current_step(launched, START + timedelta(days=days)).number for days in (-1, 0, 0.9, 1, 2.9, 3, 30)]
     assert numbers == [1, 1, 1, 2, 2, 3, 3]
+
+
+def test_the_next_step_is_the_first_that_has_begun_and_whose_users_are_not_in() -> None:
+    launched = replace(launch(RAMPED), traffic=0.1)
+    due = [next_step(launched, START + timedelta(days=days)) for days in (0, 1, 5)]
+    assert [step.number if step else None for step in due] == [None, 2, 2]
+    assert next_step(replace(launched, traffic=1.0), START + timedelta(days=5)) is None
 
 
 def test_a_step_that_the_experiment_lacks_is_refused() -> None:

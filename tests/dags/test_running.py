@@ -104,6 +104,14 @@ def test_a_gate_that_does_not_pass_stops_the_experiment_and_lets_nobody_else_in(
     assert "made to alarm" in str(launched.changes("stopped-run")[-1].reason)
 
 
+def test_on_live_visits_a_step_is_waited_for_and_nothing_is_replayed(run: Run, launched: Store) -> None:
+    before = launched.changes(KEY)
+    done = run("run_experiment", **form(visits="live"))  # its days are over, so that nothing is left to wait for
+    assert done.state == "success"
+    assert [done.tasks[f"step_{number}.visits"] for number in (1, 2, 3)] == ["success"] * 3
+    assert [change.action for change in launched.changes(KEY)[len(before) :]] == ["decide", "stop"]
+
+
 def test_arms_seeds_and_epochs_say_what_is_trained(run: Run, data: Store) -> None:
     done = run("train_arms", definition=dump(EXPERIMENT), arms=["pia"], seeds=[1, 2], epochs=1)
     assert done.state == "success"
