@@ -293,8 +293,8 @@ def _print_plan(planned: LaunchPlan) -> None:
         ],
     )
     if experiment.ramp:
-        steps = [f"{step.traffic:.3g} of the users for {step.days} days" for step in experiment.steps]
-        out.print(f"ramp: {', then '.join(steps)}; sample ratio and guardrails gate each step", soft_wrap=True)
+        steps = [f"{step.days} at {100 * step.traffic:g} %" for step in experiment.steps]
+        out.print(f"ramp, days: {', '.join(steps)}; sample ratio and guardrails gate each step", soft_wrap=True)
     for each in planned.arms:
         chosen = " ".join(f"{name}={value}" for name, value in each.arm.config.items()) or "the recommender's defaults"
         out.print(f"{each.arm.name}: {chosen}", soft_wrap=True)

@@ -46,7 +46,7 @@ def test_an_answer_is_meant_by_how_it_begins_unless_several_begin_so() -> None:
     ("conf", "key"),
     [
         ({"definition": 'key = "x"'}, "x"),
-        ({"definition": None, "experiment": "x.toml"}, "x.toml"),
+        ({"definition": None, "experiment": "x.toml"}, "x"),
         ({"definition": "not = [toml"}, "by-hand"),
         ({}, "by-hand"),
     ],
