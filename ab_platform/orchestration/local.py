@@ -17,6 +17,7 @@ from ab_platform.orchestration import address
 from ab_platform.orchestration.client import AirflowClient
 from ab_platform.orchestration.configuration import SUPERVISOR, Configuration, write_files
 from ab_platform.orchestration.processes import MARK_VARIABLE, end, marked
+from ab_platform.orchestration.workers import Workers
 
 SECONDS_BETWEEN_LOOKS = 0.5
 STARTS_WITHIN_SECONDS = 180.0
@@ -40,6 +41,7 @@ class Local:
     def __init__(self, configuration: Configuration) -> None:
         self.configuration = configuration
         self._supervisor = _supervise(configuration)
+        self._workers = Workers(configuration.home)
         self._since = monotonic()
         self._short_lives = 0
 
@@ -62,11 +64,14 @@ class Local:
             client.make_pool(POOL, POOL_SLOTS, description="Trainings that take turns on the GPU")
 
     def keep(self) -> None:
-        """Start the supervisor again where it ended; it keeps the components, and nobody else keeps it.
+        """Start the supervisor again where it ended, and the scheduler anew where its workers are stuck.
+
+        The supervisor keeps the components, and nobody else keeps it.
 
         Raises:
             AirflowError: where it cannot stay.
         """
+        self._workers.mend()
         code = self._supervisor.poll()
         if code is None:
             return

@@ -20,6 +20,7 @@ from ab_platform.experiment_file import dump
 from ab_platform.settings import Settings
 from ab_platform.storage.store import Store
 from ab_platform.training import Workshop, snapshot
+from models.artifact import read_manifest
 from tests.dags.conftest import Loaded, Run
 from tests.small_world import EXPERIMENT, NOW, fill
 
@@ -123,6 +124,15 @@ def test_arms_seeds_and_epochs_say_what_is_trained(run: Run, data: Store) -> Non
     assert [(made.recommender, made.seed, made.config["epochs"]) for made in recipes] == [("pia", 1, 1), ("pia", 2, 1)]
     run("train_arms", definition=dump(EXPERIMENT), arms=["pia"], seeds=[1, 2], epochs=1)
     assert len(data.artifacts()) == 2
+
+
+def test_several_processes_share_a_training_where_the_settings_say_so(
+    run: Run, data: Store, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ABP_GPUS", "2")
+    assert run("train_arms", definition=dump(EXPERIMENT), arms=["pia"], epochs=2).state == "success"
+    [made] = data.artifacts()
+    assert read_manifest(home.artifacts, made.artifact_id).device.endswith(" x 2")
 
 
 @pytest.mark.parametrize(

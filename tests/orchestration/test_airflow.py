@@ -20,6 +20,7 @@ from ab_platform.experiment_file import dump
 from ab_platform.orchestration.client import AirflowClient
 from ab_platform.orchestration.following import Look, culprit, follow, wait_for_dag
 from ab_platform.orchestration.processes import marked
+from ab_platform.orchestration.workers import IDLE
 from tests.orchestration.conftest import Served, served, wait_until
 
 # One Airflow for all of them, whichever worker runs them.
@@ -190,6 +191,18 @@ def test_a_scheduler_that_is_killed_comes_back_without_leftovers_and_the_run_end
         assert not any(process.is_running() for process in before)
     last = to_its_end(client, run_id)
     assert (last.run.state, culprit(last.tasks)) == ("success", None)
+
+
+def test_workers_that_are_killed_while_they_wait_leave_none_that_waits_for_ever(
+    airflow: Served, client: AirflowClient
+) -> None:
+    waiting = [each for each in marked(airflow.airflow_home, "scheduler") if IDLE in " ".join(each.cmdline())]
+    assert waiting
+    for each in waiting:
+        each.kill()
+    run_id = f"{prefix('killed')}workers"
+    client.trigger(DAG_ID, run_id, {"definition": DEFINITION, "approval": "rule"})
+    assert to_its_end(client, run_id).run.state == "success"
 
 
 def test_an_api_server_that_is_killed_comes_back_and_a_task_that_runs_meanwhile_goes_on(
