@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import Connection, Table, delete, func, insert, select
 
 from ab_platform.results import DecisionRow, LiftRow, Look, SampleRatioRow, SegmentRow, SegmentTestRow
+from ab_platform.storage.connection import one_at_a_time
 from ab_platform.storage.schema import decisions, lifts, looks, sample_ratios, segment_lifts, segment_tests
 
 
@@ -38,6 +39,8 @@ def write(connection: Connection, readout: Stored) -> None:
     """Store an analysis in place of the one of the same experiment and day."""
     assert readout.look is not None
     key = (readout.look.experiment, readout.look.as_of)
+    # Two at once would each delete what they see, and both insert.
+    one_at_a_time(connection, f"write results of {readout.look.experiment}")
     for table, rows in _tables(readout):
         connection.execute(delete(table).where(table.c.experiment == key[0], table.c.as_of == key[1]))
         values = [_values(row) for row in rows]

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import date
 from math import inf
@@ -95,3 +96,10 @@ def test_the_newest_day_is_the_default(store: Store) -> None:
 def test_without_an_analysis_there_is_nothing(store: Store) -> None:
     assert store.readout(KEY) is None
     assert store.as_ofs(KEY) == ()
+
+
+def test_two_that_analyze_at_once_write_one_result(store: Store) -> None:
+    started(store)
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(store.write_readout, [WHOLE] * 24))
+    assert store.readout(KEY) == WHOLE
