@@ -55,10 +55,10 @@ def advance(store: Store, key: str, *, now: datetime) -> Advanced:
         NotFoundError: for an unknown experiment.
     """
     guarded = guard(store, key, now=now)
-    launch = store.experiment(key)
-    at = own_time(launch, store.changes(key), now)
+    launch, changes = store.experiment(key), store.changes(key)
+    at = own_time(launch, changes, now)
     step, asked = current_step(launch, at), None
-    if launch.state == "running" and (due := next_step(launch, at)) is not None:
+    if launch.state == "running" and (due := next_step(launch, changes, at)) is not None:
         step, asked = due, pass_gate(store, key, due.number - 1, now=now)
         if asked.passes:
             enter(store, key, due.number, now=now)

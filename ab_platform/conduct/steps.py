@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 
@@ -72,9 +72,19 @@ def current_step(launch: Launch, at: datetime) -> Step:
     return begun[-1] if begun else steps_of(launch)[0]
 
 
-def next_step(launch: Launch, at: datetime) -> Step | None:
-    """Return the step whose users are to be let in now: begun, with more traffic than there is; None where none is."""
-    return next((step for step in steps_of(launch) if step.since <= at and launch.traffic < step.traffic), None)
+def next_step(launch: Launch, changes: Iterable[Change], at: datetime) -> Step | None:
+    """Return the step whose users are to be let in now: begun, with more traffic than there ever was; None without one.
+
+    Who ramps down by hand means it: what was let in once is not let in again.
+    """
+    most = most_traffic(launch, changes)
+    return next((step for step in steps_of(launch) if step.since <= at and most < step.traffic), None)
+
+
+def most_traffic(launch: Launch, changes: Iterable[Change]) -> float:
+    """Return the largest traffic that an experiment has had."""
+    ramped = [float(str(change.after["traffic"])) for change in changes if change.action == "ramp"]
+    return max([launch.experiment.steps[0].traffic, *ramped])
 
 
 def is_over(store: Store, key: str, number: int, *, now: datetime) -> bool:
@@ -100,7 +110,7 @@ def enter(store: Store, key: str, number: int, *, now: datetime) -> Step:
     step = step_of(launch, number)
     if launch.state == "stopped":
         raise ExperimentError(f"{key} is stopped; {step.label} cannot begin: launch it under a new key")
-    if launch.traffic >= step.traffic:
+    if most_traffic(launch, changes) >= step.traffic:
         return step
     at = own_time(launch, changes, now)
     if at < step.since:

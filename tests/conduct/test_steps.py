@@ -45,11 +45,20 @@ def test_a_moment_is_in_one_step() -> None:
     assert numbers == [1, 1, 1, 2, 2, 3, 3]
 
 
-def test_the_next_step_is_the_first_that_has_begun_and_whose_users_are_not_in() -> None:
+def test_the_next_step_is_the_first_that_has_begun_and_whose_users_were_never_in() -> None:
     launched = replace(launch(RAMPED), traffic=0.1)
-    due = [next_step(launched, START + timedelta(days=days)) for days in (0, 1, 5)]
+    due = [next_step(launched, [], START + timedelta(days=days)) for days in (0, 1, 5)]
     assert [step.number if step else None for step in due] == [None, 2, 2]
-    assert next_step(replace(launched, traffic=1.0), START + timedelta(days=5)) is None
+    whole = Change(KEY, START, "ramp", {"traffic": 0.1}, {"traffic": 1.0}, None)
+    assert next_step(launched, [whole], START + timedelta(days=5)) is None
+
+
+def test_who_ramps_down_by_hand_is_not_ramped_up_again(store: Store) -> None:
+    register(store, launch())
+    store.ramp(launch().experiment.key, 0.1, at=START, reason="it looks bad")
+    assert next_step(launch(), store.changes(launch().experiment.key), START + timedelta(days=5)) is None
+    enter(store, launch().experiment.key, 1, now=START + timedelta(days=5))
+    assert store.experiment(launch().experiment.key).traffic == 0.1
 
 
 def test_a_step_that_the_experiment_lacks_is_refused() -> None:
