@@ -227,7 +227,6 @@ def run_experiment() -> None:
                 say="Name of the treatment. Leave it empty for the one that the rule proposes, else the first.",
             )
         },
-        retries=0,
         execution_timeout=None,
     )
     choice = who_decides(key)

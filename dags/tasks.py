@@ -24,7 +24,7 @@ def read_definition() -> str:
     return text
 
 
-@task(retries=2)
+@task
 def ingest_data(definition: str) -> str:
     """Bring the experiment's data set in, unless it is there; return its name."""
     from ab_platform.datasets.ingest import ingest
@@ -52,7 +52,7 @@ def train_arm(arm: dict[str, Any]) -> dict[str, Any]:
     return {**arm, "artifact_id": made.artifact_id, "scores": dict(made.scores)}
 
 
-@task(retries=1, outlets=[ARTIFACTS], map_index_template="{{ label }}")
+@task(outlets=[ARTIFACTS], map_index_template="{{ label }}")
 def quality_gate(trained: dict[str, Any]) -> dict[str, Any]:
     """Refuse an arm that ranks the validation users' titles too badly; what passes may serve."""
     from ab_platform.conduct import training as conduct
