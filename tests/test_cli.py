@@ -8,9 +8,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+
+from ab_platform.experiment import RampStep
+from ab_platform.experiment_file import dump
+from tests.killed import EXPERIMENT as KILLED
 
 ROOT = Path(__file__).parent.parent
 VERBS = (
@@ -80,6 +85,11 @@ def test_an_experiment_from_nothing_to_a_report(abp: Run, tmp_path: Path) -> Non
     assert "<html" in (tmp_path / "report.html").read_text()
 
     assert "traffic is 50%" in abp("ramp", key, "0.5", "--reason", "half").stderr
+    advanced = abp("advance", key).stderr
+    assert "step 1 of 1, traffic 100 %" in advanced
+    assert "the planned end is reached; decide: `abp decide" in advanced
+    assert "end_reached" in abp("alerts").stdout
+    assert f"decide: abp decide {key}" in abp("decide", key).stderr
     assert "is stopped" in abp("stop", key, "--reason", "done").stderr
     shown = abp("status", key).stdout
     assert all(word in shown for word in ("launch", "replay", "ramp", "half", "stop", "done"))
@@ -88,6 +98,20 @@ def test_an_experiment_from_nothing_to_a_report(abp: Run, tmp_path: Path) -> Non
     [row] = again["power"]["rows"]
     assert row["variation"]["source"].startswith(f"measured in {key}")
     assert all(arm["artifact"] for arm in again["arms"])
+
+
+@pytest.mark.timeout(600)
+def test_one_command_takes_an_experiment_through_its_ramp_to_the_decision(abp: Run, tmp_path: Path) -> None:
+    abp("ingest", "synthetic")
+    file = tmp_path / "ramped.toml"
+    file.write_text(dump(replace(KILLED, key="ramped", salt="", ramp=(RampStep(0.5),), least_quality=0.1)))
+    done = abp("launch", str(file), "--visits", "replay", "--approval", "rule")
+    assert "ramp, days: 1 at 50 %, 6 at 100 %" in done.stdout
+    assert "Home Card" in done.stdout
+    assert re.search(r"ramped (keeps multi_vae|ships pia), decided by the rule", done.stderr)
+    log = json.loads(abp("status", "ramped", "--json").stdout)["changes"]
+    actions = [change["action"] for change in log if change["action"] != "replay"]
+    assert actions == ["launch", "gate", "ramp", "decide", "stop"]
 
 
 @pytest.mark.timeout(600)

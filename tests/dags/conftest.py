@@ -22,9 +22,10 @@ FOLDER = Path(__file__).parent.parent.parent / "dags"
 
 @dataclass(frozen=True)
 class Loaded:
-    """The DAGs, and what was warned of while they were loaded."""
+    """The DAGs, the defaults of their forms, and what was warned of while they were loaded."""
 
     bag: DagBag
+    defaults: dict[str, dict[str, Any]]
     warned: tuple[warnings.WarningMessage, ...]
 
 
@@ -46,7 +47,7 @@ def loaded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Loaded]:
         with warnings.catch_warnings(record=True) as warned:
             warnings.simplefilter("always")
             bag = DagBag(dag_folder=str(FOLDER))
-        yield Loaded(bag, tuple(warned))
+        yield Loaded(bag, {name: dict(dag.params.dump()) for name, dag in bag.dags.items()}, tuple(warned))
 
 
 @pytest.fixture
@@ -88,7 +89,8 @@ def run(loaded: Loaded, home: Settings) -> Run:
     """Run a DAG from its first task to its last in this process."""
 
     def ran(dag: str, **conf: Any) -> Ran:
-        done = loaded.bag.dags[dag].test(run_conf=conf)
+        # A test run leaves what was typed in the form, which a scheduler's run, in a process of its own, does not.
+        done = loaded.bag.dags[dag].test(run_conf={**loaded.defaults[dag], **conf})
         states = {
             f"{each.task_id}[{each.rendered_map_index}]" if each.map_index >= 0 else each.task_id: str(each.state)
             for each in done.get_task_instances()
