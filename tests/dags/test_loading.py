@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -44,10 +45,11 @@ def test_no_dag_uses_a_deprecated_path(loaded: Loaded) -> None:
     assert ours == []
 
 
-def test_no_dag_loads_a_heavy_library() -> None:
+def test_no_dag_loads_a_heavy_library(tmp_path: Path) -> None:
     names = ", ".join(f"dags.{path.stem}" for path in sorted(FOLDER.glob("*.py")) if path.stem != "__init__")
     program = f"import sys, {names}; print([name for name in {HEAVY} if name in sys.modules])"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    mine = {**os.environ, "AIRFLOW_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", program], env=mine, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"
 
 
