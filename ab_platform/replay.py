@@ -60,12 +60,11 @@ def replay(
     viewer: Viewer,
     seed: int,
     at: datetime,
-    since: datetime | None = None,
     until: datetime | None = None,
     reason: str = REPLAYED,
     progress: Callable[[int, int], None] | None = None,
 ) -> Replayed:
-    """Replay the experiment's planned days, or a part of them.
+    """Replay the experiment's planned days, or those up to a moment.
 
     Users go through in fixed groups, each group in one transaction, so a replay that was cut short goes on where it
     stopped and ends the same. A group always lives through all its days; what falls outside the part is left out, so
@@ -78,7 +77,6 @@ def replay(
         viewer: how they behave.
         seed: of every user's random stream.
         at: now, for the change log.
-        since: first moment whose events are recorded; the start where None.
         until: end, exclusive, of what is recorded; the planned end where None. What users do under every arm is known,
             and stored, when all of it is recorded at once.
         reason: what the change log says of it.
@@ -90,8 +88,8 @@ def replay(
     """
     launch = server.launch
     _note_settings(store, launch, {"viewer": asdict(viewer), "seed": seed}, at, reason)
-    first, end = since or launch.starts_at, until or launch.ends_at
-    whole = first <= launch.starts_at and end >= launch.ends_at
+    end = until or launch.ends_at
+    whole = end >= launch.ends_at
     entries = entering(launch, store.changes(launch.experiment.key), sorted(population.histories))
     users = sum(map(len, entries.values()))
     before = store.replayed_users(launch.experiment.key)
@@ -99,7 +97,7 @@ def replay(
     for done, enters_at, group in _groups(entries):
         if enters_at < end and not before.issuperset(group):
             lived = _live_through(server, population, group, _Life(viewer, seed, enters_at))
-            events = [event for event in lived.events if first <= event.at < end]
+            events = [event for event in lived.events if event.at < end]
             recorded = store.record(events, lived.outcomes if whole else ())
             if recorded.too_late:
                 raise ExperimentError(

@@ -75,7 +75,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         home=home,
         database_url=environment.get("ABP_DATABASE_URL") or f"sqlite:///{home / 'abp.db'}",
         data_home=Path(environment.get("ABP_DATA_HOME") or home / "data").expanduser().absolute(),
-        experiments=Path(environment.get("ABP_EXPERIMENTS") or _examples()).expanduser().absolute(),
+        experiments=Path(environment.get("ABP_EXPERIMENTS") or examples()).expanduser().absolute(),
         gpus=_count("ABP_GPUS", environment.get("ABP_GPUS") or "1"),
         gpu_executor=environment.get("ABP_GPU_EXECUTOR") or None,
         gpu_image=environment.get("ABP_GPU_IMAGE") or None,
@@ -100,7 +100,7 @@ def for_child(chosen: Settings, environment: Mapping[str, str] = os.environ) -> 
     }
 
 
-def _examples() -> Path:
+def examples() -> Path:
     """Return the folder of the examples: beside the package in a checkout, inside it in an installed wheel."""
     package = Path(__file__).parent
     beside = package.parent / EXPERIMENTS

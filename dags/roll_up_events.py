@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
 
-from dags.workplace import SCHEDULED, USER_DAYS, field, moment, store
+from dags.workplace import MOMENT_FIELD, SCHEDULED, USER_DAYS, field, moment, store
 
 
 @dag(
@@ -24,15 +24,13 @@ from dags.workplace import SCHEDULED, USER_DAYS, field, moment, store
         ),
         "since": field(
             None,
-            type=["null", "string"],
-            format="date-time",
+            **MOMENT_FIELD,
             title="Since",
             say="A moment such as 2026-03-01T00:00:00+00:00 where counting anew begins. Empty: the interval's.",
         ),
         "until": field(
             None,
-            type=["null", "string"],
-            format="date-time",
+            **MOMENT_FIELD,
             title="Until",
             say="A moment such as 2026-03-08T00:00:00+00:00 where it ends. Empty: the interval's.",
         ),

@@ -123,6 +123,7 @@ def field(default: object, *, title: str, say: str, **schema: Any) -> Param:
     return Param(default, title=title, description=say, hint=say, **schema)
 
 
+MOMENT_FIELD: dict[str, Any] = {"type": ["null", "string"], "format": "date-time"}
 KEY_FIELD: dict[str, Any] = {"type": ["null", "string"], "pattern": "^[a-z0-9][a-z0-9_.-]{0,63}$"}
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,13 +54,11 @@ def demo(
 
 
 def example() -> Experiment:
-    """Load the example experiment: beside the package in a checkout, inside it in an installed wheel."""
-    import ab_platform
+    """Load the example experiment, which comes with the platform whatever ABP_EXPERIMENTS says."""
     from ab_platform.experiment_file import load
+    from ab_platform.settings import examples
 
-    package = Path(ab_platform.__file__).parent
-    places = (package.parent / "experiments" / EXAMPLE, package / "experiments" / EXAMPLE)
-    return load(next((place for place in places if place.is_file()), places[-1]))
+    return load(examples() / EXAMPLE)
 
 
 def _on(experiment: Experiment, dataset: str) -> Experiment:

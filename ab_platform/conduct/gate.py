@@ -68,7 +68,7 @@ def _ask(store: Store, launch: Launch, step: Step) -> Gate:
         return Gate(
             key, step.number, False, f"no event came until {step.last_day}; see that clients log what they show"
         )
-    problems = [*alarms(readout), *breached(launch, readout, looks=step.of)]
+    problems = [*alarms(readout), *breached(launch, readout, looks=step.of).values()]
     if problems:
         return Gate(key, step.number, False, "; ".join(problems))
     return Gate(key, step.number, True, "no sample ratio alarms and no guardrail is breached")
@@ -81,8 +81,8 @@ def alarms(readout: Readout) -> list[str]:
     return found or unhealthy[:1]
 
 
-def breached(launch: Launch, readout: Readout, *, looks: int) -> list[str]:
-    """Say which guardrails are breached.
+def breached(launch: Launch, readout: Readout, *, looks: int) -> dict[str, str]:
+    """Say which guardrails are breached, by arm and row.
 
     Args:
         launch: the experiment.
@@ -90,10 +90,9 @@ def breached(launch: Launch, readout: Readout, *, looks: int) -> list[str]:
         looks: how many times it is asked. Under fixed monitoring a p-value holds for one look, so the error rate is
             divided by them (Bonferroni); sequential ones hold for any number.
     """
-    return [
-        f"guardrail {row.surface}.{row.metric} of {row.arm} is breached: lift {row.lift:+.1%}, margin "
-        f"{row.null_lift:+.1%}, p = {row.p_value:.2g}"
-        for row in breaches(
-            launch, readout.lifts, looks=looks if launch.experiment.analysis.monitoring == "fixed" else 1
-        )
-    ]
+    fixed = launch.experiment.analysis.monitoring == "fixed"
+    return {
+        f"{row.arm} {row.surface}.{row.metric}": f"guardrail {row.surface}.{row.metric} of {row.arm} is breached: "
+        f"lift {row.lift:+.1%}, margin {row.null_lift:+.1%}, p = {row.p_value:.2g}"
+        for row in breaches(launch, readout.lifts, looks=looks if fixed else 1)
+    }

@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 
 from ab_platform.alerts import Alert, AlertKind
 from ab_platform.analysis import analyze
-from ab_platform.analysis.deciding import breaches
 from ab_platform.conduct.gate import breached
 from ab_platform.errors import NotFoundError
 from ab_platform.lineage import Launch, own_time
@@ -102,10 +101,7 @@ def _alerts(launch: Launch, readout: Readout | None, *, at: datetime, now: datet
             for split in readout.sample_ratios
             if split.alarm
         ]
-        found += [
-            ("guardrail", f"{row.arm} {row.surface}.{row.metric}", text)
-            for row, text in zip(breaches(launch, readout.lifts), breached(launch, readout, looks=1), strict=True)
-        ]
+        found += [("guardrail", row, text) for row, text in breached(launch, readout, looks=1).items()]
     as_of = readout.as_of if readout else _last_day(at)
     return [
         Alert(launch.experiment.key, kind, subject, as_of, f"{launch.experiment.key}: {text}", now)
@@ -132,7 +128,7 @@ def _stop(store: Store, launch: Launch, readout: Readout | None, *, at: datetime
     """Stop the experiment where a guardrail is breached and it says so; return why."""
     if readout is None or launch.state == "stopped" or not launch.experiment.stop_on_breach:
         return None
-    reasons = breached(launch, readout, looks=1)
+    reasons = breached(launch, readout, looks=1).values()
     if not reasons:
         return None
     reason = f"stopped automatically: {'; '.join(reasons)}"
