@@ -6,15 +6,33 @@ history. At inference there is nothing of it: no mask, no anchor.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from models.config import PiaConfig, Reduction
+from models.config import Search, number
 from models.gradient import GradientRecommender
-from models.multi_vae import MultiVaeNetwork, Posterior, bag
+from models.learner import Learner, Term
+from models.multi_vae import MultiVaeConfig, MultiVaeNetwork, Posterior, bag
 from models.rows import Rows
-from models.training import Learner, Term
+
+Reduction = Literal["sum", "mean"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PiaConfig(MultiVaeConfig):
+    """The settings of personalised item alignment on Multi-VAE (Vuong et al. 2026).
+
+    Attributes:
+        alignment: weight of the alignment term, lambda_A in the source. Its good value depends on `reduction`:
+            8 as the mean over 200 dimensions is 0.04 as their sum.
+        reduction: whether the squared distance to an anchor is the sum or the mean over latent dimensions.
+    """
+
+    alignment: float = number(0.3, at_least=0, search=Search(0.01, 3.0, log=True))
+    reduction: Reduction = "sum"
 
 
 def alignment_loss(posterior: Posterior, rows: Rows, anchors: Tensor, reduction: Reduction) -> Tensor:

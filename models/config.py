@@ -1,4 +1,4 @@
-"""What can be set on each recommender: types, defaults and ranges, checked at construction. It loads no torch."""
+"""What can be set on a recommender: types, defaults, ranges and what tuning may try, checked at construction."""
 
 import dataclasses
 import difflib
@@ -9,7 +9,6 @@ from typing import Any, Literal, TypeVar, get_args, get_origin, get_type_hints
 
 from models.errors import ModelError
 
-Reduction = Literal["sum", "mean"]
 _Config = TypeVar("_Config", bound="Config")
 
 
@@ -21,7 +20,7 @@ class Config:
         hints = get_type_hints(type(self))
         for field in dataclasses.fields(self):
             value = _of_type(field.name, getattr(self, field.name), hints[field.name])
-            _check_limits(field.name, value, field.metadata)
+            _check_limits(field.name, value, field.metadata.get("limits", {}))
             object.__setattr__(self, field.name, value)
 
     def as_mapping(self) -> Mapping[str, object]:
@@ -29,14 +28,30 @@ class Config:
         return dataclasses.asdict(self)
 
 
-def number(default: Any, **limits: float) -> Any:
-    """Declare a field with its limits: `at_least`, `above`, `at_most`."""
-    return dataclasses.field(default=default, metadata=limits)
+@dataclass(frozen=True)
+class Search:
+    """Where tuning looks for a setting.
+
+    Attributes:
+        low: the least value to try.
+        high: the greatest value to try.
+        log: whether the values are spread evenly by their logarithm.
+    """
+
+    low: float
+    high: float
+    log: bool = False
 
 
-@dataclass(frozen=True, kw_only=True)
-class PopularityConfig(Config):
-    """Nothing can be set on popularity."""
+def number(default: Any, *, search: Search | None = None, **limits: float) -> Any:
+    """Declare a field with its limits, `at_least`, `above`, `at_most`, and where tuning looks for it, if it does."""
+    return dataclasses.field(default=default, metadata={"limits": limits, "search": search})
+
+
+def searched(config_type: type[Config]) -> Mapping[str, Search]:
+    """Return where tuning looks for each setting that it tries, by name."""
+    spaces = {field.name: field.metadata.get("search") for field in dataclasses.fields(config_type)}
+    return {name: space for name, space in spaces.items() if space is not None}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,51 +65,10 @@ class TrainingConfig(Config):
         patience: epochs without a better validation NDCG@100 before training stops.
     """
 
-    learning_rate: float = number(1e-3, above=0)
-    batch: int = number(500, at_least=1)
+    learning_rate: float = number(1e-3, above=0, search=Search(3e-4, 3e-3, log=True))
+    batch: int = number(500, at_least=1, search=Search(64, 512, log=True))
     epochs: int = number(200, at_least=1)
     patience: int = number(30, at_least=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class MultiVaeConfig(TrainingConfig):
-    """The settings of Multi-VAE (Liang et al. 2018).
-
-    Attributes:
-        hidden: units of the hidden layer, the same in the encoder and in the decoder.
-        latent: dimensions of the latent space.
-        keep: probability that an interaction passes the input mask.
-        beta_max: weight of the KL term once it is annealed.
-        anneal_epochs: epochs over which that weight grows from 0. The source grows it by 1/200,000 a step, so to 0.2
-            in 40,000 steps; at the 234 steps an epoch of MovieLens 20M these are 171 epochs.
-    """
-
-    hidden: int = number(600, at_least=1)
-    latent: int = number(200, at_least=1)
-    keep: float = number(0.5, above=0, at_most=1)
-    beta_max: float = number(0.2, at_least=0)
-    anneal_epochs: int = number(171, at_least=1)
-
-
-@dataclass(frozen=True, kw_only=True)
-class PiaConfig(MultiVaeConfig):
-    """The settings of personalised item alignment on Multi-VAE (Vuong et al. 2026).
-
-    Attributes:
-        alignment: weight of the alignment term, lambda_A in the source. Its good value depends on `reduction`:
-            8 as the mean over 200 dimensions is 0.04 as their sum.
-        reduction: whether the squared distance to an anchor is the sum or the mean over latent dimensions.
-    """
-
-    alignment: float = number(0.3, at_least=0)
-    reduction: Reduction = "sum"
-
-
-CONFIGS: Mapping[str, type[Config]] = {
-    "popularity": PopularityConfig,
-    "multi_vae": MultiVaeConfig,
-    "pia": PiaConfig,
-}
 
 
 def configure(config_type: type[_Config], values: Mapping[str, object]) -> _Config:

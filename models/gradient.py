@@ -14,10 +14,11 @@ from models.config import TrainingConfig
 from models.distributed import Processes, current
 from models.errors import ModelError
 from models.interactions import HeldOut, Interactions
+from models.learner import Learner
 from models.ranking import evaluate
 from models.recommender import FitOptions, FitReport, checked_histories
 from models.rows import Rows
-from models.training import Hardware, Job, Learner, generator, resolve, threads, train
+from models.training import Hardware, Job, generator, resolve, threads, train
 
 CPU = torch.device("cpu")
 _Config = TypeVar("_Config", bound=TrainingConfig)
@@ -61,7 +62,10 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
         processes.agree(identity)
         self.items = interactions.items
         # Drawn on the CPU, so that a GPU starts from the same weights.
-        self._learner = self.build(len(self.items), generator(options.seed, 0, CPU)).to(hardware.device)
+        chance = generator(options.seed, 0, CPU)
+        learner = self.build(len(self.items), chance)
+        learner.prepare(Rows.of(interactions.matrix, CPU), chance)
+        self._learner = learner.to(hardware.device)
         job = Job(
             learner=self._learner,
             rows=Rows.of(interactions.matrix, hardware.device),
@@ -85,8 +89,8 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
         return scores
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
-        """Return the network's weights by name."""
-        return {name: tensor.cpu().numpy() for name, tensor in self._fitted().state_dict().items()}
+        """Return the network's weights by name, without those that only training needs."""
+        return {name: tensor.cpu().numpy() for name, tensor in self._fitted().served().items()}
 
     def restore(self, items: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over the weights, on the CPU.
@@ -96,7 +100,9 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
         """
         learner = self.build(len(items), generator(0, 0, CPU))
         try:
-            learner.load_state_dict({name: torch.from_numpy(array.copy()) for name, array in arrays.items()})
+            found = {name: torch.from_numpy(array.copy()) for name, array in arrays.items()}
+            # What only training needs is not there, and keeps what it was built with.
+            learner.load_state_dict(learner.state_dict() | found if found.keys() == learner.served().keys() else found)
         except RuntimeError as error:
             raise ModelError(f"the arrays are not those of {self.name} over {len(items)} items: {error}") from error
         self.items = tuple(items)

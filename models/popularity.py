@@ -1,23 +1,30 @@
 """Popularity: every history gets the titles that most users interacted with."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.config import Config, PopularityConfig
+from models.config import Config
 from models.errors import ModelError
 from models.interactions import HeldOut, Interactions
 from models.ranking import evaluate
 from models.recommender import FitOptions, FitReport, checked_histories
 
 
+@dataclass(frozen=True, kw_only=True)
+class PopularityConfig(Config):
+    """Nothing can be set on popularity."""
+
+
 class Popularity:
     """Score each item by the number of training users who interacted with it."""
 
     name = "popularity"
+    config_type = PopularityConfig
 
     def __init__(self, config: PopularityConfig | None = None) -> None:
         self.config: Config = config or PopularityConfig()

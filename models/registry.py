@@ -1,9 +1,13 @@
-"""Recommenders by name. An arm's module, and torch with it, is loaded when the arm is created, not before."""
+"""Recommenders by name. A new arm is one module, with its settings and its class, and one line here.
+
+A module, and torch with it, is loaded when its arm is asked for, not before.
+"""
 
 from collections.abc import Mapping
 from importlib import import_module
+from typing import Any
 
-from models.config import CONFIGS, Config, configure, nearest
+from models.config import Config, Search, configure, nearest, searched
 from models.errors import ModelError
 from models.recommender import Recommender
 
@@ -26,21 +30,18 @@ def create(name: str, config: Mapping[str, object] = _DEFAULTS) -> Recommender:
     Raises:
         ModelError: the name or a setting is unknown, or a value has another type or is out of range.
     """
-    checked = checked_config(name, config)
-    module, _, attribute = RECOMMENDERS[name].partition(":")
-    recommender: Recommender = getattr(import_module(module), attribute)(checked)
+    recommender: Recommender = _class(name)(checked_config(name, config))
     return recommender
 
 
 def checked_config(name: str, config: Mapping[str, object] = _DEFAULTS) -> Config:
-    """Return the full configuration that `create` would use, without loading the recommender.
+    """Return the full configuration that `create` would use.
 
     Raises:
         ModelError: as `create`.
     """
-    if name not in RECOMMENDERS:
-        raise ModelError(f"the recommender {name!r} is unknown; {nearest(name, RECOMMENDERS)}")
-    return configure(CONFIGS[name], config)
+    checked: Config = configure(_class(name).config_type, config)
+    return checked
 
 
 def default_config(name: str) -> Mapping[str, object]:
@@ -50,3 +51,26 @@ def default_config(name: str) -> Mapping[str, object]:
         ModelError: the name is unknown.
     """
     return checked_config(name).as_mapping()
+
+
+def search_space(name: str) -> Mapping[str, Search]:
+    """Return where tuning looks for each setting of a recommender that it tries.
+
+    Raises:
+        ModelError: the name is unknown.
+    """
+    return searched(_class(name).config_type)
+
+
+def _class(name: str) -> Any:
+    if name not in RECOMMENDERS:
+        raise ModelError(f"the recommender {name!r} is unknown; {nearest(name, RECOMMENDERS)}")
+    module, _, attribute = RECOMMENDERS[name].partition(":")
+    try:
+        return getattr(import_module(module), attribute)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] == "models":
+            raise
+        raise ModelError(
+            f"the recommender {name!r} needs {error.name}, which is not installed; pip install 'ab-platform[train]'"
+        ) from error

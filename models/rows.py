@@ -16,16 +16,19 @@ class Rows:
     Attributes:
         items: item indices, the users one after the other, (entries,), int64.
         offsets: where each user's items start, and the end, (users + 1,), int64.
+        ids: which row of the matrix each user is, (users,), int64.
     """
 
     items: Tensor
     offsets: Tensor
+    ids: Tensor
 
     @classmethod
     def of(cls, matrix: csr_matrix, device: torch.device) -> Self:
         """Move a matrix (users, items) to a device."""
         items = torch.from_numpy(matrix.indices).to(device=device, dtype=torch.int64)
-        return cls(items, torch.from_numpy(matrix.indptr).to(device=device, dtype=torch.int64))
+        offsets = torch.from_numpy(matrix.indptr).to(device=device, dtype=torch.int64)
+        return cls(items, offsets, torch.arange(matrix.shape[0], device=device))
 
     @cached_property
     def lengths(self) -> Tensor:
@@ -46,7 +49,8 @@ class Rows:
         lengths = self.lengths[users]
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
         shifts = (self.offsets[users] - offsets[:-1]).repeat_interleave(lengths)
-        return Rows(self.items[shifts + torch.arange(len(shifts), device=shifts.device)], offsets)
+        entries = shifts + torch.arange(len(shifts), device=shifts.device)
+        return Rows(self.items[entries], offsets, self.ids[users])
 
     def mean_weights(self) -> Tensor:
         """Return for each entry one over the number of its user's items, (entries,): sums become means."""

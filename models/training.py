@@ -10,46 +10,21 @@ own users, so that they have one process's distribution but not its values.
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from models.checkpoint import Checkpoint, State, Tensors
 from models.config import TrainingConfig
 from models.distributed import ALONE, Processes
 from models.errors import ModelError
+from models.learner import Learner, Losses, Noise, Pass
 from models.recommender import EpochReport, FitOptions, FitReport
 from models.rows import Rows
-
-
-@dataclass(frozen=True, eq=False)
-class Term:
-    """One term of a loss: its mean over the users of a batch, and its weight in the sum that is minimised."""
-
-    value: Tensor
-    weight: float = 1.0
-
-
-class Learner(nn.Module):
-    """A network that the loop can train; `forward(rows)` returns logits (users, items) and the posterior."""
-
-    def losses(self, rows: Rows, epochs_done: float, noise: torch.Generator) -> Mapping[str, Term]:
-        """Return the named terms for a batch.
-
-        Args:
-            rows: the users' items.
-            epochs_done: how far training is, in epochs and fractions of one.
-            noise: the source of all chance.
-        """
-        raise NotImplementedError
-
-    def diagnostics(self) -> Mapping[str, float]:
-        """Return named figures to log after each epoch beside the terms."""
-        return {}
 
 
 @dataclass(frozen=True)
@@ -94,15 +69,16 @@ def train(job: Job, checkpoint: Checkpoint, *, on_epoch: Callable[[EpochReport],
     # After this no process reads the file any more, so the first may replace it, and its owner may remove it.
     job.processes.agree({"number of epochs done": len(state.history)})
     _take_up(job.learner, optimizer, state)
-    while not _finished(state.history, job.config):
+    while not _finished(state.history, job):
         report = _epoch(job, optimizer, len(state.history) + 1)
         state = _after(job.learner, optimizer, state, report)
         if job.processes.is_first:
-            checkpoint.write(state, finished=_finished(state.history, job.config))
+            checkpoint.write(state, finished=_finished(state.history, job))
             if on_epoch is not None:
                 on_epoch(report)
     if state.best:
         job.learner.load_state_dict(dict(state.best))
+    job.learner.refresh()
     return _summary(state.history, job)
 
 
@@ -118,8 +94,7 @@ def resolve(options: FitOptions) -> Hardware:
     device = "cuda" if cuda and options.device != "cpu" else "cpu"
     if options.precision != "auto":
         return Hardware(torch.device(device), options.precision)
-    # Without tiles (AMX) a CPU multiplies bfloat16 no faster than float32, measured: slower.
-    made_for_it = torch.cuda.is_bf16_supported() if device == "cuda" else _has_tiles()
+    made_for_it = torch.cuda.is_bf16_supported() if device == "cuda" else _multiplies_bfloat16()
     return Hardware(torch.device(device), "bfloat16" if made_for_it else "float32")
 
 
@@ -153,34 +128,68 @@ class _Part:
 def _epoch(job: Job, optimizer: torch.optim.Optimizer, number: int) -> EpochReport:
     started = perf_counter()
     losses = _mean_losses(job, optimizer, number)
-    if not math.isfinite(losses["loss"]):
-        raise ModelError(f"the loss is {losses['loss']} in epoch {number}; it must be finite: lower the learning rate")
+    wrong = next((value for value in losses.values() if not math.isfinite(value)), None)
+    if wrong is not None:
+        raise ModelError(f"the loss is {wrong} in epoch {number}; it must be finite: lower the learning rate")
+    job.learner.refresh()
     ndcg = None if job.validate is None else job.processes.from_first(job.validate)
     logged = losses | dict(job.learner.diagnostics())
     return EpochReport(number, job.config.epochs, logged, ndcg, perf_counter() - started)
 
 
 def _mean_losses(job: Job, optimizer: torch.optim.Optimizer, epoch: int) -> dict[str, float]:
-    """Take a step a batch over all users; return each term's mean over users, and their weighted sum as `loss`."""
-    device = job.hardware.device
-    shared = generator(job.seed, epoch, device)
-    order = torch.randperm(len(job.rows), generator=shared, device=device)
-    noise = shared if job.processes.is_first else generator(job.seed, epoch, device, stream=job.processes.rank)
+    """Take the passes of an epoch; return each term's mean over users, and a pass's weighted sum as its `loss`."""
+    shared = generator(job.seed, epoch, job.hardware.device)
+    rank = job.processes.rank
+    noise = generator(job.seed, epoch, job.hardware.device, stream=rank) if rank else shared
+    means: dict[str, float] = {}
+    for each in job.learner.passes(epoch):
+        each.begin()
+        _train_only(each, job, optimizer)
+        totals = _sums(each.losses, job, optimizer, epoch, (shared, noise))
+        means |= {f"{each.name} {name}".lstrip(): total / len(job.rows) for name, total in totals.items()}
+    return means
+
+
+def _train_only(each: Pass, job: Job, optimizer: torch.optim.Optimizer) -> None:
+    """Let the steps of a pass change its parameters, at its rate; the others get no gradient, and so no step."""
+    chosen = None if each.trains is None else {id(parameter) for parameter in each.trains}
+    for parameter in job.learner.parameters():
+        parameter.requires_grad_(chosen is None or id(parameter) in chosen)
+    for group in optimizer.param_groups:
+        group["lr"] = each.learning_rate or job.config.learning_rate
+
+
+def _sums(
+    losses: Losses, job: Job, optimizer: torch.optim.Optimizer, epoch: int, chance: tuple[Noise, Noise]
+) -> dict[str, float]:
+    """Take a step a batch over all users; return each term summed over users.
+
+    Args:
+        losses: returns the terms of a batch.
+        job: what is trained.
+        optimizer: takes the steps.
+        epoch: its number.
+        chance: what draws the order of users, the same in all processes, and what draws this one's noise.
+    """
+    shared, noise = chance
+    order = torch.randperm(len(job.rows), generator=shared, device=job.hardware.device)
     batches = torch.split(order, job.config.batch)
     sums: dict[str, Tensor] = {}
     for step, batch in enumerate(batches):
         users = job.processes.part(batch)
         part = _Part(job.rows.take(users), len(users) / len(batch), epoch - 1 + step / len(batches))
-        for name, value in _step(job, optimizer, part, noise).items():
+        for name, value in _step(losses, job, optimizer, part, noise).items():
             sums[name] = sums.get(name, 0) + value * len(users)
-    # Read once an epoch: on a GPU each reading waits for all that was queued.
-    totals = job.processes.total({name: value.item() for name, value in sums.items()})
-    return {name: total / len(job.rows) for name, total in totals.items()}
+    # Read once a pass: on a GPU each reading waits for all that was queued.
+    return job.processes.total({name: value.item() for name, value in sums.items()})
 
 
-def _step(job: Job, optimizer: torch.optim.Optimizer, part: _Part, noise: torch.Generator) -> dict[str, Tensor]:
+def _step(
+    losses_of: Losses, job: Job, optimizer: torch.optim.Optimizer, part: _Part, noise: Noise
+) -> dict[str, Tensor]:
     """Take a step together with the other processes; return the losses of the own part, none where it is empty."""
-    losses = _losses(job, part, noise) if len(part.rows) else {}
+    losses = _losses(losses_of, job.hardware, part, noise) if len(part.rows) else {}
     # Not before the losses: the backward pass then finds this memory free and warm; a step took a fifth longer.
     optimizer.zero_grad()
     if losses:
@@ -190,10 +199,10 @@ def _step(job: Job, optimizer: torch.optim.Optimizer, part: _Part, noise: torch.
     return {name: value.detach() for name, value in losses.items()}
 
 
-def _losses(job: Job, part: _Part, noise: torch.Generator) -> dict[str, Tensor]:
+def _losses(losses: Losses, hardware: Hardware, part: _Part, noise: Noise) -> dict[str, Tensor]:
     """Return the terms, means over the part's users, and before them their weighted sum."""
-    with torch.autocast(part.rows.items.device.type, torch.bfloat16, enabled=job.hardware.precision == "bfloat16"):
-        terms = job.learner.losses(part.rows, part.epochs_done, noise)
+    with torch.autocast(hardware.device.type, torch.bfloat16, enabled=hardware.precision == "bfloat16"):
+        terms = losses(part.rows, part.epochs_done, noise)
     loss = torch.stack([term.value * term.weight for term in terms.values()]).sum()
     return {"loss": loss} | {name: term.value for name, term in terms.items()}
 
@@ -229,10 +238,11 @@ def _best(history: tuple[EpochReport, ...]) -> EpochReport:
     return max(history, key=lambda report: report.ndcg or 0.0)
 
 
-def _finished(history: tuple[EpochReport, ...], config: TrainingConfig) -> bool:
+def _finished(history: tuple[EpochReport, ...], job: Job) -> bool:
     if not history:
         return False
-    return len(history) >= config.epochs or len(history) - _best(history).epoch >= config.patience
+    waited = len(history) - max(_best(history).epoch, job.learner.least_epochs)
+    return len(history) >= job.config.epochs or waited >= job.config.patience
 
 
 def _summary(history: tuple[EpochReport, ...], job: Job) -> FitReport:
@@ -248,7 +258,8 @@ def _summary(history: tuple[EpochReport, ...], job: Job) -> FitReport:
     )
 
 
-def _has_tiles() -> bool:
-    """Tell whether the CPU multiplies bfloat16 in tiles (AMX)."""
-    supported = getattr(torch.cpu, "_is_amx_tile_supported", None)  # torch has no public name for it
-    return bool(supported and supported())
+def _multiplies_bfloat16() -> bool:
+    """Tell whether the CPU has instructions for it; without them bfloat16 was slower than float32, measured."""
+    # torch has no public names for these.
+    asked = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    return any(getattr(torch.cpu, name, bool)() for name in asked)

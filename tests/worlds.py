@@ -14,8 +14,8 @@ from ab_platform.lineage import Artifact, Launch, Recipe
 from ab_platform.replay import Population
 from ab_platform.serving import Histories, Server
 from ab_platform.storage.store import Store
-from models.config import PopularityConfig
 from models.interactions import HeldOut, Interactions
+from models.popularity import PopularityConfig
 from models.recommender import FitOptions, FitReport, Recommender
 
 TITLES = tuple(f"t{number:02d}" for number in range(40))

@@ -6,9 +6,8 @@ import torch
 from scipy.sparse import csr_matrix
 from torch import Tensor
 
-from models.alignment import AlignedNetwork, alignment_loss, anchor_spread
-from models.config import MultiVaeConfig, PiaConfig
-from models.multi_vae import MultiVaeNetwork, Posterior
+from models.alignment import AlignedNetwork, PiaConfig, alignment_loss, anchor_spread
+from models.multi_vae import MultiVaeConfig, MultiVaeNetwork, Posterior
 from models.recommender import FitOptions
 from models.registry import create
 from models.rows import Rows

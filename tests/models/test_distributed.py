@@ -21,14 +21,14 @@ from safetensors.numpy import load_file, save_file
 from torch import distributed as dist
 from torch import nn
 
-from models.config import MultiVaeConfig
 from models.distributed import ALONE, Processes, current, joined
 from models.errors import ModelError
-from models.multi_vae import MultiVae, MultiVaeNetwork, annealed, multinomial_loss
+from models.learner import Term
+from models.multi_vae import MultiVae, MultiVaeConfig, MultiVaeNetwork, annealed, multinomial_loss
 from models.recommender import FitOptions, FitReport
 from models.registry import create
 from models.rows import Rows
-from models.training import Term, generator
+from models.training import generator
 from tests.models.tastes import SMALL_VAE, two_groups
 
 ROOT = Path(__file__).parents[2]

@@ -6,8 +6,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812
 from scipy.sparse import csr_matrix
 
-from models.config import MultiVaeConfig
-from models.multi_vae import MultiVaeNetwork, Posterior, annealed, bag, mask, multinomial_loss
+from models.multi_vae import MultiVaeConfig, MultiVaeNetwork, Posterior, annealed, bag, mask, multinomial_loss
 from models.rows import Rows
 
 CPU = torch.device("cpu")

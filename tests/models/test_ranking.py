@@ -11,9 +11,10 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from models.config import Config, PopularityConfig
+from models.config import Config
 from models.errors import ModelError
 from models.interactions import HeldOut, Interactions
+from models.popularity import PopularityConfig
 from models.ranking import evaluate, hits_of, ndcg_at, recall_at
 from models.recommender import NO_TITLE, FitOptions, FitReport, best_of, top
 

@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
-from models.config import CONFIGS
+from models import registry
+from models.config import Search
 from models.errors import ModelError
-from models.registry import RECOMMENDERS, checked_config, create, default_config
+from models.registry import RECOMMENDERS, checked_config, create, default_config, search_space
 
 
 @pytest.mark.parametrize("name", RECOMMENDERS)
@@ -18,8 +19,25 @@ def test_a_recommender_is_created_with_its_defaults(name: str) -> None:
     assert recommender.items == ()
 
 
-def test_every_recommender_has_a_configuration() -> None:
-    assert CONFIGS.keys() == RECOMMENDERS.keys()
+@pytest.mark.parametrize("name", RECOMMENDERS)
+def test_what_tuning_may_try_is_within_the_limits(name: str) -> None:
+    for setting, space in search_space(name).items():
+        assert space.low < space.high
+        whole = isinstance(default_config(name)[setting], int)
+        for value in (space.low, space.high):
+            checked_config(name, {setting: int(value) if whole else value})
+
+
+def test_a_setting_tells_where_tuning_looks_for_it() -> None:
+    assert search_space("pia")["alignment"] == Search(0.01, 3.0, log=True)
+    assert "hidden" not in search_space("pia")
+    assert search_space("popularity") == {}
+
+
+def test_a_library_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(registry, "RECOMMENDERS", {"far": "not_there_at_all:Far"})
+    with pytest.raises(ModelError, match=r"'far' needs not_there_at_all, which is not installed; pip install"):
+        create("far")
 
 
 def test_settings_differ_from_the_defaults_where_they_are_given() -> None:
@@ -60,7 +78,6 @@ def test_torch_is_loaded_when_an_arm_needs_it_and_not_before() -> None:
 import sys
 from models import artifact, ranking, registry
 registry.create("popularity")
-registry.checked_config("pia", {"hidden": 5})
 print("torch" in sys.modules)
 registry.create("pia")
 print("torch" in sys.modules)

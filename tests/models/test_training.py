@@ -209,11 +209,15 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch) ->
     assert str(resolve(FitOptions()).device) == "cpu"
 
 
-@pytest.mark.parametrize(("tiles", "precision"), [(True, "bfloat16"), (False, "float32")])
-def test_bfloat16_is_the_choice_where_the_processor_has_tiles(
-    tiles: bool, precision: str, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("tiles", "dots", "precision"),
+    [(True, True, "bfloat16"), (False, True, "bfloat16"), (True, False, "bfloat16"), (False, False, "float32")],
+)
+def test_bfloat16_is_the_choice_where_the_processor_multiplies_it(
+    tiles: bool, dots: bool, precision: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: dots, raising=False)
     assert resolve(FitOptions(device="cpu")).precision == precision
     assert resolve(FitOptions(device="cpu", precision="float32")).precision == "float32"
 
