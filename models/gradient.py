@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
+from models.allocation import kept
 from models.checkpoint import Checkpoint
 from models.config import TrainingConfig
 from models.distributed import Processes, current
@@ -75,7 +76,7 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
             validate=None if validation is None else lambda: evaluate(self, validation).mean_ndcg_100,
             processes=processes,
         )
-        with threads(options.threads):
+        with threads(options.threads), kept():
             return train(job, Checkpoint(options.checkpoint, identity), on_epoch=options.on_epoch)
 
     def score(self, histories: csr_matrix) -> NDArray[np.float32]:

@@ -44,13 +44,18 @@ class Rows:
     def __len__(self) -> int:
         return len(self.offsets) - 1
 
-    def take(self, users: Tensor) -> "Rows":
-        """Return the rows of these users, in this order."""
+    def take(self, users: Tensor, entries: int | None = None) -> "Rows":
+        """Return the rows of these users, in this order.
+
+        Args:
+            users: row numbers, (users,).
+            entries: how many items they have together, where that is known: a GPU need not be waited for then.
+        """
         lengths = self.lengths[users]
         offsets = torch.cat([lengths.new_zeros(1), lengths.cumsum(0)])
-        shifts = (self.offsets[users] - offsets[:-1]).repeat_interleave(lengths)
-        entries = shifts + torch.arange(len(shifts), device=shifts.device)
-        return Rows(self.items[entries], offsets, self.ids[users])
+        shifts = (self.offsets[users] - offsets[:-1]).repeat_interleave(lengths, output_size=entries)
+        positions = shifts + torch.arange(len(shifts), device=shifts.device)
+        return Rows(self.items[positions], offsets, self.ids[users])
 
     def mean_weights(self) -> Tensor:
         """Return for each entry one over the number of its user's items, (entries,): sums become means."""

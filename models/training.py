@@ -175,13 +175,15 @@ def _sums(
     shared, noise = chance
     order = torch.randperm(len(job.rows), generator=shared, device=job.hardware.device)
     batches = torch.split(order, job.config.batch)
+    parts = [job.processes.part(batch) for batch in batches]
+    # Once a pass, and not at each step: on a GPU each reading waits for all that was queued.
+    entries = torch.stack([job.rows.lengths[users].sum() for users in parts]).tolist()
     sums: dict[str, Tensor] = {}
-    for step, batch in enumerate(batches):
-        users = job.processes.part(batch)
-        part = _Part(job.rows.take(users), len(users) / len(batch), epoch - 1 + step / len(batches))
+    for step, (batch, users) in enumerate(zip(batches, parts, strict=True)):
+        rows = job.rows.take(users, entries[step])
+        part = _Part(rows, len(users) / len(batch), epoch - 1 + step / len(batches))
         for name, value in _step(losses, job, optimizer, part, noise).items():
             sums[name] = sums.get(name, 0) + value * len(users)
-    # Read once a pass: on a GPU each reading waits for all that was queued.
     return job.processes.total({name: value.item() for name, value in sums.items()})
 
 
