@@ -33,10 +33,12 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
         config_type: what `config` is.
         config: its settings.
         items: the item ids, in the order of the scores; empty until it is fitted or restored.
+        deterministic: whether the seed makes no difference.
     """
 
     name: str
     config_type: type[_Config]
+    deterministic: bool = False
 
     def __init__(self, config: _Config | None = None) -> None:
         self.config = config or self.config_type()

@@ -36,6 +36,7 @@ class Pass:
         trains: the parameters that a step changes; None is all.
         learning_rate: of its steps; None is that of the settings.
         begin: called once, before the first step.
+        afresh: whether Adam forgets its averages of those parameters' gradients, which were of another loss.
     """
 
     losses: Losses
@@ -43,6 +44,7 @@ class Pass:
     trains: Sequence[nn.Parameter] | None = None
     learning_rate: float | None = None
     begin: Callable[[], None] = _nothing
+    afresh: bool = False
 
 
 class Learner(nn.Module):

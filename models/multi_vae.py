@@ -183,6 +183,7 @@ class _MultinomialLoss(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, upstream: Tensor) -> tuple[Tensor, None]:
         shares, rows = ctx.shares, ctx.rows
+        ctx.shares = None  # it becomes the gradient, so a second backward pass must fail
         users = rows.users
         gradient = shares.mul_((rows.lengths * upstream)[:, None])
         # Each (user, item) is there once, so plain assignment will do and its order does not matter.

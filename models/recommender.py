@@ -107,6 +107,11 @@ class Recommender(Protocol):
         ...
 
     @property
+    def deterministic(self) -> bool:
+        """Tell whether the seed makes no difference."""
+        ...
+
+    @property
     def items(self) -> tuple[str, ...]:
         """Return the item ids in the order of the scores; none until it is fitted or restored."""
         ...

@@ -156,6 +156,8 @@ def _train_only(each: Pass, job: Job, optimizer: torch.optim.Optimizer) -> None:
     chosen = None if each.trains is None else {id(parameter) for parameter in each.trains}
     for parameter in job.learner.parameters():
         parameter.requires_grad_(chosen is None or id(parameter) in chosen)
+        if each.afresh and parameter.requires_grad:
+            optimizer.state.pop(parameter, None)
     for group in optimizer.param_groups:
         group["lr"] = each.learning_rate or job.config.learning_rate
 
