@@ -13,8 +13,13 @@ from models.recommender import Recommender
 
 RECOMMENDERS: Mapping[str, str] = {
     "popularity": "models.popularity:Popularity",
+    "ease": "models.ease:Ease",
+    "plrec": "models.plrec:Plrec",
     "multi_vae": "models.multi_vae:MultiVae",
+    "rec_vae": "models.rec_vae:RecVae",
+    "ract": "models.ract:Ract",
     "pia": "models.alignment:Pia",
+    "pia_rec_vae": "models.alignment:PiaRecVae",
 }
 
 _DEFAULTS: Mapping[str, object] = {}

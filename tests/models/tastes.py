@@ -16,7 +16,18 @@ ITEMS = ACTION + DRAMA  # in sorted order, as a vocabulary has it
 
 # Small enough to learn the two groups within a second.
 SMALL_VAE: dict[str, object] = {"hidden": 16, "latent": 4, "batch": 30, "epochs": 30, "learning_rate": 0.01}
-SMALL: dict[str, dict[str, object]] = {"popularity": {}, "multi_vae": SMALL_VAE, "pia": SMALL_VAE}
+SMALL_REC_VAE: dict[str, object] = {**SMALL_VAE, "epochs": 8}
+SMALL_RACT: dict[str, object] = {**SMALL_VAE, "actor_epochs": 20, "critic_epochs": 4, "joint_learning_rate": 1e-3}
+SMALL: dict[str, dict[str, object]] = {
+    "popularity": {},
+    "ease": {"l2": 1.0},
+    "plrec": {"rank": 4},
+    "multi_vae": SMALL_VAE,
+    "rec_vae": SMALL_REC_VAE,
+    "ract": SMALL_RACT,
+    "pia": SMALL_VAE,
+    "pia_rec_vae": SMALL_REC_VAE,
+}
 
 
 def two_groups(seed: int = 0) -> Interactions:

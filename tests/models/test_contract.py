@@ -12,7 +12,7 @@ from models.errors import ModelError
 from models.interactions import Interactions
 from models.ranking import evaluate
 from models.recommender import NO_TITLE, FitOptions, FitReport, Recommender, top
-from models.registry import create
+from models.registry import RECOMMENDERS, create
 from tests.models.tastes import ACTION, DRAMA, ITEMS, SMALL, histories, titles, two_groups
 
 TRAIN = two_groups()
@@ -25,9 +25,17 @@ def fitted_once(name: str) -> tuple[Recommender, FitReport]:
 
 
 class RecommenderContract:
-    """Subclass it with a name and, where the recommender learns taste, the tests of taste."""
+    """Subclass it with a name and, where the recommender learns taste, the tests of taste.
+
+    Attributes:
+        name: in the registry.
+        seeded: whether the seed makes a difference.
+        learns_by_gradient: whether the precision of large products can be chosen.
+    """
 
     name: str
+    seeded = True
+    learns_by_gradient = True
 
     @pytest.fixture
     def fitted(self) -> tuple[Recommender, FitReport]:
@@ -100,15 +108,18 @@ class LearnsTaste(RecommenderContract):
         assert set(ranked[0]) <= set(ACTION)
         assert set(ranked[1]) <= set(DRAMA)
 
-    def test_another_seed_gives_another_arm(self, recommender: Recommender) -> None:
+    def test_another_seed_gives_another_arm_unless_the_arm_says_that_it_does_not(
+        self, recommender: Recommender
+    ) -> None:
         other = create(self.name, SMALL[self.name])
         other.fit(TRAIN, None, FitOptions(seed=1, threads=1))
-        assert any((other.arrays()[name] != array).any() for name, array in recommender.arrays().items())
+        differs = any((other.arrays()[name] != array).any() for name, array in recommender.arrays().items())
+        assert differs is self.seeded is not recommender.deterministic
 
     def test_half_the_bits_in_the_large_products_find_the_same_taste(self) -> None:
         recommender = create(self.name, SMALL[self.name])
         report = recommender.fit(TRAIN, None, FitOptions(threads=1, precision="bfloat16"))
-        assert report.precision == "bfloat16"
+        assert report.precision == ("bfloat16" if self.learns_by_gradient else "float32")
         assert set(titles(top(recommender, histories(ACTION[:4]), 10))[0]) <= set(ACTION)
         assert {array.dtype for array in recommender.arrays().values()} == {np.dtype(np.float32)}
 
@@ -127,9 +138,37 @@ class TestPopularity(RecommenderContract):
         np.testing.assert_array_equal(counts[best], np.sort(counts)[::-1])
 
 
+class TestEase(LearnsTaste):
+    name = "ease"
+    seeded = False
+    learns_by_gradient = False
+
+
+class TestPlrec(LearnsTaste):
+    name = "plrec"
+    learns_by_gradient = False
+
+
 class TestMultiVae(LearnsTaste):
     name = "multi_vae"
 
 
+class TestRecVae(LearnsTaste):
+    name = "rec_vae"
+
+
+class TestRact(LearnsTaste):
+    name = "ract"
+
+
 class TestPia(LearnsTaste):
     name = "pia"
+
+
+class TestPiaRecVae(LearnsTaste):
+    name = "pia_rec_vae"
+
+
+def test_every_arm_keeps_the_contract() -> None:
+    contracts = RecommenderContract.__subclasses__() + LearnsTaste.__subclasses__()
+    assert {contract.name for contract in contracts if contract is not LearnsTaste} == RECOMMENDERS.keys()
