@@ -53,6 +53,8 @@ FORBIDDEN: dict[str, set[str]] = {
     "ab_platform/serving.py": HEAVY,
     "ab_platform/replay.py": HEAVY,
     "ab_platform/training.py": HEAVY,
+    "ab_platform/offline": HEAVY,
+    "ab_platform/tuning": HEAVY,
 }
 
 # library -> the only folders that may import it

@@ -16,6 +16,7 @@ from ab_platform.cli import (
     conduct,
     data,
     demo,
+    evaluate,
     experiments,
     power,
     published,
@@ -30,7 +31,12 @@ from ab_platform.errors import PlatformError
 EXIT_FAILED = 1
 EXIT_INTERRUPTED = 130
 
-EXTRAS = {"torch": "train", "airflow": "airflow", "streamlit": "dashboard", "psycopg": "postgres"}
+EXTRAS = {
+    **dict.fromkeys(("torch", "implicit", "optuna", "sklearn"), "train"),
+    "airflow": "airflow",
+    "streamlit": "dashboard",
+    "psycopg": "postgres",
+}
 """What brings a library that a verb needs."""
 
 app = typer.Typer(
@@ -43,7 +49,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verbs in (
-    *(demo, simulate, data, attributes, arms, power, experiments, conduct, split, results, published, upkeep),
+    *(demo, simulate, data, attributes, arms, evaluate, power, experiments, conduct, split, results, published, upkeep),
     *(airflow, airflow_runs),
 ):
     verbs.register(app)

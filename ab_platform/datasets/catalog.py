@@ -20,6 +20,7 @@ NAMES: Mapping[str, str] = {
     "ml-latest": "MovieLens latest: all ratings that there are; changes over time",
     "netflix": "Netflix Prize: 100,480,507 ratings of 480,189 users; from a folder",
     "million-song": "Million Song Dataset, Taste Profile: 48,373,586 songs that 1,019,318 users played; from a folder",
+    "gowalla": "Gowalla, the NGCF split: 1,027,370 check-ins of 29,858 users; from a folder",
     SYNTHETIC: "made up from a seed: 2,000 users with tastes, 800 titles; needs no file and no network",
 }
 """One line on each data set that `ingest` knows by name."""
@@ -27,6 +28,7 @@ NAMES: Mapping[str, str] = {
 BY_HAND: Mapping[str, str] = {
     "netflix": "training_set/mv_*.txt or combined_data_*.txt, and movie_titles.txt",
     "million-song": "train_triplets.txt (or train_triplets.txt.zip) and, for titles, unique_tracks.txt",
+    "gowalla": "train.txt and test.txt",
 }
 """The files of those that have to be fetched by hand."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from ab_platform.datasets import million_song, movielens, netflix
+from ab_platform.datasets import gowalla, million_song, movielens, netflix
 from ab_platform.datasets.catalog import BY_HAND, DOWNLOADED, NAMES, SYNTHETIC, address
 from ab_platform.datasets.csv_file import open_csv
 from ab_platform.datasets.download import OnBytes, download
@@ -16,7 +16,7 @@ from ab_platform.datasets.source import Source
 from ab_platform.datasets.synthetic import Synthetic, World
 from ab_platform.errors import DataError, nearest
 
-_LAYOUTS: tuple[Callable[..., Source | None], ...] = (movielens.find, netflix.find, million_song.find)
+_LAYOUTS: tuple[Callable[..., Source | None], ...] = (movielens.find, netflix.find, million_song.find, gowalla.find)
 _PARQUET = (".parquet", ".pq")
 _CSV = (".csv", ".tsv", ".txt")
 
@@ -74,7 +74,8 @@ def _recognised(path: Path, name: str) -> Source:
     some = ", ".join(sorted({file.name for file in files})[:5]) or "nothing"
     raise DataError(
         f"{path} holds {some}; it must be in the layout of MovieLens (ratings and movies), the Netflix Prize "
-        f"({BY_HAND['netflix']}) or the Taste Profile ({BY_HAND['million-song']}), or be one CSV or Parquet file"
+        f"({BY_HAND['netflix']}), the Taste Profile ({BY_HAND['million-song']}) or Gowalla ({BY_HAND['gowalla']}), or "
+        "be one CSV or Parquet file"
     )
 
 

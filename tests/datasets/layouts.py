@@ -41,6 +41,26 @@ ML_LATEST = {
     "tags.csv": b"userId,movieId,tag,timestamp\r\n15,31,dark,997938311\r\n",
 }
 
+# Every file of the archive: those beside the ratings and the movies must not be taken for either.
+ML_20M = {
+    "ratings.csv": (
+        b"userId,movieId,rating,timestamp\r\n1,2,3.5,1112486027\r\n1,29,3.5,1112484676\r\n"
+        b"138493,70286,5,1258126944\r\n138493,29,0.5,1260209449\r\n"
+    ),
+    "movies.csv": (
+        "movieId,title,genres\r\n"
+        "2,Jumanji (1995),Adventure|Children|Fantasy\r\n"
+        '29,"City of Lost Children, The (Cité des enfants perdus, La) (1995)",Adventure|Drama|Fantasy|Sci-Fi\r\n'
+        "70286,District 9 (2009),Mystery|Sci-Fi|Thriller\r\n"
+        "131262,Innocence (2014),(no genres listed)\r\n"
+    ).encode(),
+    "genome-scores.csv": b"movieId,tagId,relevance\r\n1,1,0.025000000000000022\r\n",
+    "genome-tags.csv": b"tagId,tag\r\n1,007\r\n",
+    "links.csv": b"movieId,imdbId,tmdbId\r\n2,0113497,8844\r\n",
+    "tags.csv": b"userId,movieId,tag,timestamp\r\n18,4141,Mark Waters,1240597180\r\n",
+    "README.txt": b"Summary\r\n=======\r\n",
+}
+
 NETFLIX_TITLES = {
     "movie_titles.txt": "1,2003,Dinosaur Planet\n2,2004,Isle of Man TT 2004 Review\n3,NULL,Café, Bar, Hôtel\n".encode(
         "iso-8859-1"
@@ -58,6 +78,14 @@ NETFLIX_COMBINED = NETFLIX_TITLES | {
     "combined_data_2.txt": b"3:\n1488844,1,1999-12-31\n",
 }
 
+# What lies beside the ratings in the archive: the same headings with no ratings below, for the prize's own test.
+NETFLIX_BESIDE = {
+    "probe.txt": b"1:\n1488844\n",
+    "qualifying.txt": b"1:\n1046323,2005-12-19\n",
+    "README": b"SUMMARY\n",
+    "rmse.pl": b"#!/usr/bin/perl\n",
+}
+
 TASTE_PROFILE = {
     "train_triplets.txt": (
         b"b80344d063\tSOAKIMP12A8C130995\t1\nb80344d063\tSOBBMDR12A8C13253B\t12\n85c1f87fea\tSOAKIMP12A8C130995\t2\n"
@@ -67,6 +95,14 @@ TASTE_PROFILE = {
         "TRMMMKD128F425225D<SEP>SOAKIMP12A8C130995<SEP>Jack Johnson<SEP>The Cove (live)\n"
         "TRMMMRX128F93187D9<SEP>SONEVER12A8C13AAAA<SEP>Björk<SEP>Jóga\n"
     ).encode(),
+}
+
+# As the NGCF and LightGCN repositories ship it: users without test items end their line after the user and a blank.
+GOWALLA = {
+    "train.txt": b"0 0 1 2\n1 3 0\n2 4\n",
+    "test.txt": b"0 5\n1 1 4\n2 \n",
+    "item_list.txt": b"org_id remap_id\n9246 0\n",
+    "user_list.txt": b"org_id remap_id\n0 0\n",
 }
 
 

@@ -35,6 +35,21 @@ def test_the_zip_inside_the_folder_is_read_as_published(tmp_path: Path) -> None:
     assert read_all(tmp_path).titles == {}
 
 
+def test_users_are_the_published_hashes_and_large_counts_are_plays_like_any(tmp_path: Path) -> None:
+    user = "b80344d063b5ccb3212f76538f3d9e43d87dca9e"
+    line = f"{user}\tSOZZZHR12A8C13AAAA\t9667\n".encode()
+    content = read_all(unpacked(tmp_path, {"train_triplets.txt": TASTE_PROFILE["train_triplets.txt"] + line}))
+    assert content.rows == [*ROWS, (user, "SOZZZHR12A8C13AAAA", None, None)]
+
+
+def test_zipped_plays_and_tracks_beside_them_are_read_together(tmp_path: Path) -> None:
+    home = unpacked(tmp_path / "million-song", {"unique_tracks.txt": TASTE_PROFILE["unique_tracks.txt"]})
+    with zipfile.ZipFile(home / "train_triplets.txt.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("train_triplets.txt", TASTE_PROFILE["train_triplets.txt"])
+    packed, plain = read_all(home), read_all(unpacked(tmp_path / "plain", TASTE_PROFILE))
+    assert (packed.rows, packed.titles) == (plain.rows, plain.titles)
+
+
 def test_it_is_found_by_its_name(tmp_path: Path) -> None:
     unpacked(tmp_path / "million-song", TASTE_PROFILE)
     assert opened("million-song", data_home=tmp_path).name == "million-song"

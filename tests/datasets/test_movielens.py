@@ -8,7 +8,7 @@ import pytest
 
 from ab_platform.errors import DataError
 from ab_platform.lineage import Title
-from tests.datasets.layouts import ML_1M, ML_LATEST, opened, read_all, unpacked, zipped
+from tests.datasets.layouts import ML_1M, ML_20M, ML_LATEST, opened, read_all, unpacked, zipped
 
 RATINGS_1M = [("1", "1193", 5.0, 978300760), ("1", "661", 3.0, 978302109), ("2", "1193", 4.0, 978298413)]
 RATINGS_LATEST = [("1", "31", 2.5, 1260759144), ("1", "11", 3.0, 1260759179), ("15", "31", 4.5, 997938310)]
@@ -35,7 +35,22 @@ def test_later_ones_are_read_with_quoted_titles_and_missing_genres(tmp_path: Pat
     }
 
 
-@pytest.mark.parametrize("files", [ML_1M, ML_LATEST], ids=["1m", "latest"])
+def test_20m_is_read_from_its_archive_as_published(tmp_path: Path) -> None:
+    archive = zipped(tmp_path / "ml-20m.zip", ML_20M, top="ml-20m")
+    assert opened("ml-20m", data_home=tmp_path).place == str(archive)
+    content = read_all(archive)
+    assert content.rows == [
+        ("1", "2", 3.5, 1112486027),
+        ("1", "29", 3.5, 1112484676),
+        ("138493", "70286", 5.0, 1258126944),
+        ("138493", "29", 0.5, 1260209449),
+    ]
+    lost = "City of Lost Children, The (Cité des enfants perdus, La)"
+    assert content.titles["29"] == Title("29", lost, ("Adventure", "Drama", "Fantasy", "Sci-Fi"), 1995)
+    assert content.titles["131262"] == Title("131262", "Innocence", (), 2014)
+
+
+@pytest.mark.parametrize("files", [ML_1M, ML_20M, ML_LATEST], ids=["1m", "20m", "latest"])
 def test_a_zip_and_a_folder_hold_the_same_whatever_the_top_folder_is_called(
     tmp_path: Path, files: dict[str, bytes]
 ) -> None:

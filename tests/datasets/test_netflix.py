@@ -9,7 +9,16 @@ import pytest
 from ab_platform.datasets import files
 from ab_platform.errors import DataError
 from ab_platform.lineage import Title
-from tests.datasets.layouts import NETFLIX_COMBINED, NETFLIX_TRAINING_SET, opened, read_all, unpacked, zipped
+from tests.datasets.layouts import (
+    NETFLIX_BESIDE,
+    NETFLIX_COMBINED,
+    NETFLIX_TITLES,
+    NETFLIX_TRAINING_SET,
+    opened,
+    read_all,
+    unpacked,
+    zipped,
+)
 
 ROWS = [
     ("1488844", "1", 3.0, 1125964800),
@@ -28,6 +37,19 @@ def test_both_forms_give_the_same_rows_and_titles(tmp_path: Path, form: dict[str
         "2": Title("2", "Isle of Man TT 2004 Review", (), 2004),
         "3": Title("3", "Café, Bar, Hôtel", (), None),
     }
+
+
+@pytest.mark.parametrize("form", [NETFLIX_TRAINING_SET, NETFLIX_COMBINED], ids=["training_set", "combined"])
+def test_what_lies_beside_the_ratings_is_not_read_as_ratings(tmp_path: Path, form: dict[str, bytes]) -> None:
+    unpacked(tmp_path / "netflix" / "download", form | NETFLIX_BESIDE)
+    assert opened("netflix", data_home=tmp_path).place == str(tmp_path / "netflix")
+    assert read_all(tmp_path / "netflix").rows == ROWS
+
+
+def test_titles_may_be_called_csv(tmp_path: Path) -> None:
+    ratings = {name: data for name, data in NETFLIX_COMBINED.items() if name not in NETFLIX_TITLES}
+    files = ratings | {"movie_titles.csv": NETFLIX_TITLES["movie_titles.txt"]}
+    assert read_all(unpacked(tmp_path / "a", files)) == read_all(unpacked(tmp_path / "b", NETFLIX_COMBINED))
 
 
 def test_where_both_forms_are_there_one_is_read(tmp_path: Path) -> None:

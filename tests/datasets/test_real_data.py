@@ -41,3 +41,9 @@ def test_movielens_latest_small_arrives_whole(store: Store) -> None:
     assert (done.dataset.interactions, done.dataset.users) in {(100_004, 671), (100_836, 610)}
     assert (done.dataset.bad_rows, done.dataset.repeated_rows) == (0, 0)
     assert store.titles("ml-latest-small")["11"].title == "American President, The"
+
+
+def test_gowalla_arrives_whole(store: Store) -> None:
+    done = ingest(store, "gowalla", data_home=data_home("gowalla"), at=AT, allow_download=False)
+    assert (done.dataset.interactions, done.dataset.users, done.dataset.titles) == (1_027_370, 29_858, 40_981)
+    assert (done.dataset.bad_rows, done.dataset.repeated_rows) == (0, 0)

@@ -15,7 +15,7 @@ from models.config import Config
 from models.errors import ModelError
 from models.interactions import HeldOut, Interactions
 from models.popularity import PopularityConfig
-from models.ranking import evaluate, hits_of, ndcg_at, recall_at
+from models.ranking import coverage_at, evaluate, hits_of, ndcg_at, novelty_at, recall_at
 from models.recommender import NO_TITLE, FitOptions, FitReport, best_of, top
 
 
@@ -23,18 +23,21 @@ class Fixed:
     """A fake recommender that looks its scores up by the first item of a history."""
 
     name = "fixed"
+    deterministic = True
     config: Config = PopularityConfig()
 
     def __init__(self, scores: NDArray[np.float32]) -> None:
         self._scores = scores
         self.items = tuple(f"i{index}" for index in range(scores.shape[1]))
         self.largest_block = 0
+        self.blocks = 0
 
     def fit(self, train: Interactions, validation: HeldOut | None, options: FitOptions) -> FitReport:
         raise AssertionError("a fake is not fitted")
 
     def score(self, histories: csr_matrix) -> NDArray[np.float32]:
         self.largest_block = max(self.largest_block, histories.shape[0])
+        self.blocks += 1
         return self._scores[histories.indices[histories.indptr[:-1]]]
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
@@ -118,3 +121,63 @@ def test_evaluating_on_nobody_is_refused() -> None:
     empty = csr_matrix(np.zeros((0, 2), dtype=np.float32))
     with pytest.raises(ModelError, match="there is no held-out user"):
         evaluate(Fixed(np.ones((1, 2), dtype=np.float32)), HeldOut(empty, empty, ()))
+
+
+def had(*rows: list[int]) -> Interactions:
+    """Return training users by the items they have."""
+    matrix = ones(*rows)
+    users, items = (
+        tuple(f"{kind}{number}" for number in range(size)) for kind, size in zip("ui", matrix.shape, strict=True)
+    )
+    return Interactions(matrix, users, items, np.zeros(matrix.nnz, dtype=np.int64))
+
+
+def test_coverage_is_the_share_of_items_that_anyone_gets_to_see() -> None:
+    ranked = np.array([[0, 1, 2], [1, 3, NO_TITLE]])
+    assert coverage_at(1, ranked, 8) == 2 / 8
+    assert coverage_at(2, ranked, 8) == 3 / 8
+    assert coverage_at(3, ranked, 8) == 4 / 8
+
+
+def test_popularity_covers_k_items_of_those_nobody_has_seen() -> None:
+    scores = np.tile(np.arange(30, 0, -1, dtype=np.float32), (30, 1))
+    fold_in, held_out = np.zeros((2, 5, 30), dtype=np.float32)
+    fold_in[:, 29] = held_out[:, 0] = 1
+    result = evaluate(Fixed(scores), HeldOut(csr_matrix(fold_in), csr_matrix(held_out), tuple("abcde")))
+    assert result.coverage_20 == 20 / 30
+    assert result.novelty_20 is None
+
+
+def test_novelty_is_the_self_information_of_what_is_shown() -> None:
+    # Of 4 training users, 4 have item 0, 2 item 1 and 1 item 2: 0, 1 and 2 bits. Item 3 nobody has: as if one had.
+    train = had([1, 1, 1, 0], [1, 1, 0, 0], [1, 0, 0, 0], [1, 0, 0, 0])
+    ranked = np.array([[0, 1, 2], [2, NO_TITLE, NO_TITLE], [3, 0, NO_TITLE]])
+    np.testing.assert_allclose(novelty_at(3, ranked, train), [1, 2, 1])
+    np.testing.assert_allclose(novelty_at(1, ranked, train), [0, 2, 2])
+
+
+def test_novelty_of_nothing_is_not_a_number() -> None:
+    assert np.isnan(novelty_at(2, np.array([[NO_TITLE, NO_TITLE]]), had([1, 1]))).all()
+
+
+def test_a_perfect_ranker_scores_one_for_every_user() -> None:
+    rng = np.random.default_rng(3)
+    held_out = np.zeros((20, 150), dtype=np.float32)
+    fold_in = np.zeros_like(held_out)
+    for row in range(20):
+        shown, *to_find = rng.permutation(150)[: rng.integers(2, 149)]
+        fold_in[row, shown], held_out[row, to_find] = 1, 1
+    oracle = Fixed(np.zeros((150, 150), dtype=np.float32))
+    oracle.score = lambda histories: held_out.copy()  # type: ignore[method-assign]
+    result = evaluate(oracle, HeldOut(csr_matrix(fold_in), csr_matrix(held_out), tuple(map(str, range(20)))))
+    for metric in (result.recall_20, result.recall_50, result.ndcg_100):
+        np.testing.assert_allclose(metric, 1)
+
+
+def test_one_pass_over_the_catalogue_serves_every_measure() -> None:
+    train = had([1, 1, 0, 0], [1, 0, 1, 0])
+    recommender = Fixed(np.array([[9, 1, 2, 3]], dtype=np.float32))
+    result = evaluate(recommender, HeldOut(ones([1, 0, 0, 0]), ones([0, 0, 0, 1]), ("u",)), train=train)
+    assert recommender.blocks == 1
+    assert result.novelty_20 is not None
+    assert result.novelty_20.tolist() == [1.0]
