@@ -42,7 +42,7 @@ class Manifest:
         config: every setting, defaults included.
         seed: of the training.
         data_hash: content hash of the training interactions.
-        code_version: of this package when it was trained.
+        code_version: of the recommender's modules when it was trained.
         scores: offline scores by name.
         best_epoch: the epoch whose weights these are.
         epochs_run: how many epochs ran.
@@ -103,7 +103,7 @@ def save(
             "config": recommender.config.as_mapping(),
             "seed": seed,
             "data_hash": data_hash,
-            "code_version": code_version(),
+            "code_version": code_version(recommender.name),
             "scores": dict(scores),
             "best_epoch": trained.best_epoch,
             "epochs_run": trained.epochs_run,

@@ -67,10 +67,24 @@ def search_space(name: str) -> Mapping[str, Search]:
     return searched(_class(name).config_type)
 
 
-def _class(name: str) -> Any:
+def module_of(name: str) -> str:
+    """Return the module of a recommender.
+
+    Raises:
+        ModelError: the name is unknown.
+    """
+    return _place(name)[0]
+
+
+def _place(name: str) -> tuple[str, str]:
     if name not in RECOMMENDERS:
         raise ModelError(f"the recommender {name!r} is unknown; {nearest(name, RECOMMENDERS)}")
     module, _, attribute = RECOMMENDERS[name].partition(":")
+    return module, attribute
+
+
+def _class(name: str) -> Any:
+    module, attribute = _place(name)
     try:
         return getattr(import_module(module), attribute)
     except ModuleNotFoundError as error:

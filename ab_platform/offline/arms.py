@@ -105,7 +105,7 @@ def tuned(store: Store, offline: OfflineSplit, arm: OfflineArm) -> OfflineArm:
     Raises:
         DataError: there is no trial, and the recommender has settings that tuning tries.
     """
-    trials = store.trials(arm.recommender, offline.data_hash, code_version())
+    trials = store.trials(arm.recommender, offline.data_hash, code_version(arm.recommender))
     best = max(trials, key=lambda trial: trial.validation_ndcg, default=None)
     if best is not None:
         return replace(arm, config={**_plain(best.recipe.config), **arm.config})
