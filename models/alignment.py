@@ -114,7 +114,7 @@ class AlignedNetwork(Learner):
         output: tuple[Tensor, Posterior] = self.vae(rows)
         return output
 
-    def losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the terms of the autoencoder's bound and the alignment."""
         terms, posterior = self.vae.elbo(rows, epochs_done, noise)
         return terms | self.alignment(posterior, rows)
@@ -189,7 +189,7 @@ class TiedAnchors(AlignedNetwork):
         if aligned is not each:
             return aligned
 
-        def losses(rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+        def losses(rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
             return {**each.losses(rows, epochs_done, noise), **self.alignment(self.vae.encode(rows), rows)}
 
         return dataclasses.replace(each, losses=losses)

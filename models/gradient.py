@@ -132,5 +132,6 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
             "validation data": None if validation is None else validation.content_hash(),
             "device": str(hardware.device),
             "precision": hardware.precision,
+            "compiled steps": hardware.compiled,
             "number of processes": processes.count,
         }

@@ -16,10 +16,10 @@ class Term:
     """One term of a loss: its mean over the users of a batch, and its weight in the sum that is minimised."""
 
     value: Tensor
-    weight: float = 1.0
+    weight: float | Tensor = 1.0
 
 
-Losses = Callable[[Rows, float, Noise], Mapping[str, Term]]
+Losses = Callable[[Rows, Tensor, Noise], Mapping[str, Term]]
 
 
 def _nothing() -> None:
@@ -65,12 +65,13 @@ class Learner(nn.Module):
         """Return logits (users, items) on whole histories without noise, and the posterior; None without one."""
         raise NotImplementedError
 
-    def losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the named terms for a batch.
 
         Args:
             rows: the users' items.
-            epochs_done: how far training is, in epochs and fractions of one.
+            epochs_done: how far training is, in epochs and fractions of one, (); a tensor, so that a compiled step serves
+                all of training.
             noise: the source of all chance.
         """
         raise NotImplementedError

@@ -92,7 +92,7 @@ class MultiVaeNetwork(Learner):
         both = self.to_posterior((summed + self.item_bias).tanh()).float()  # (users, 2 latent)
         return Posterior(*both.chunk(2, dim=1))
 
-    def elbo(self, rows: Rows, epochs_done: float, noise: torch.Generator) -> tuple[dict[str, Term], Posterior]:
+    def elbo(self, rows: Rows, epochs_done: Tensor, noise: torch.Generator) -> tuple[dict[str, Term], Posterior]:
         """Return the terms of the negative evidence bound, equation 7 of the source, and the posterior."""
         logits, posterior = self(rows, noise)
         reconstruction = multinomial_loss(logits, rows)
@@ -101,7 +101,7 @@ class MultiVaeNetwork(Learner):
             "kl": Term(posterior.kl().mean(), weight=annealed(self.config, epochs_done)),
         }, posterior
 
-    def losses(self, rows: Rows, epochs_done: float, noise: torch.Generator) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: torch.Generator) -> Mapping[str, Term]:
         """Return the terms whose weighted sum is minimised."""
         return self.elbo(rows, epochs_done, noise)[0]
 
@@ -126,9 +126,9 @@ def initialise(network: nn.Module, chance: torch.Generator) -> None:
             nn.init.trunc_normal_(parameter, std=0.001, a=-0.002, b=0.002, generator=chance)
 
 
-def annealed(config: MultiVaeConfig, epochs_done: float) -> float:
-    """Return the weight of the KL term after so many epochs."""
-    return config.beta_max * min(1.0, epochs_done / config.anneal_epochs)
+def annealed(config: MultiVaeConfig, epochs_done: Tensor) -> Tensor:
+    """Return the weight of the KL term after so many epochs, ()."""
+    return config.beta_max * (epochs_done / config.anneal_epochs).clamp(max=1.0)
 
 
 def mask(like: Tensor, keep: float, noise: torch.Generator) -> Tensor:

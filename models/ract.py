@@ -154,15 +154,15 @@ class RactNetwork(Learner):
         )
         return climbing, judged
 
-    def losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the terms that the actor minimises before there is a critic: those of Multi-VAE."""
         return self.vae.losses(rows, epochs_done, noise)
 
-    def value_losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def value_losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the critic's value, which the actor maximises."""
         return {"value": Term(self.critic(self.attempt(rows, noise).features).mean(), weight=-1.0)}
 
-    def critic_losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def critic_losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the squared error of the critic's value, its penalty, and the NDCG@100 that it should tell."""
         with torch.no_grad():
             attempt = self.attempt(rows, noise)

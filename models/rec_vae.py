@@ -149,7 +149,7 @@ class RecVaeNetwork(Learner):
         decoder = Pass(self.decoder_losses, name="decoder", trains=list(self.decoder.parameters()), begin=self.remember)
         return [encoder] * self.config.encoder_passes + [decoder] * self.config.decoder_passes
 
-    def elbo(self, rows: Rows, epochs_done: float, noise: Noise) -> tuple[dict[str, Term], Posterior]:
+    def elbo(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> tuple[dict[str, Term], Posterior]:
         """Return the terms of the negative evidence bound, on masked rows, and the posterior."""
         posterior = self.encode(rows, noise)
         points = posterior.sample(noise)
@@ -162,11 +162,11 @@ class RecVaeNetwork(Learner):
             "kl": Term(kl.mean(), weight=self.config.gamma),
         }, posterior
 
-    def losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the terms that the encoder minimises."""
         return self.elbo(rows, epochs_done, noise)[0]
 
-    def decoder_losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def decoder_losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         """Return the term that the decoder minimises, from a point of the posterior of whole rows."""
         with torch.no_grad():
             points = self.encode(rows).sample(noise)

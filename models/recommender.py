@@ -48,6 +48,8 @@ class FitOptions:
         seed: decides the first weights, the order of users, masks and noise.
         device: `auto` is CUDA where there is one.
         precision: of the large products; `auto` is bfloat16 where the hardware is made for it. Weights stay float32.
+        compiled: whether torch compiles the steps of arms that learn by gradient, which takes a C++ compiler and about
+            a minute. It is meant for a GPU, where starting single operations takes most of a small step.
         threads: of the CPU; None leaves the process as it is.
         checkpoint: a file to resume from, written while training; None keeps nothing.
         on_epoch: called after each epoch.
@@ -56,6 +58,7 @@ class FitOptions:
     seed: int = 0
     device: Device = "auto"
     precision: Precision = "auto"
+    compiled: bool = False
     threads: int | None = None
     checkpoint: Path | None = None
     on_epoch: Callable[[EpochReport], None] | None = None

@@ -29,10 +29,11 @@ from models.rows import Rows
 
 @dataclass(frozen=True)
 class Hardware:
-    """Where the loop runs, and whether its large products are in `float32` or `bfloat16`."""
+    """Where the loop runs, in which precision, `float32` or `bfloat16`, and whether its steps are compiled."""
 
     device: torch.device
     precision: str
+    compiled: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +94,9 @@ def resolve(options: FitOptions) -> Hardware:
         raise ModelError("the device is cuda and torch finds none; use device auto or cpu, or install torch for CUDA")
     device = "cuda" if cuda and options.device != "cpu" else "cpu"
     if options.precision != "auto":
-        return Hardware(torch.device(device), options.precision)
+        return Hardware(torch.device(device), options.precision, options.compiled)
     made_for_it = torch.cuda.is_bf16_supported() if device == "cuda" else _multiplies_bfloat16()
-    return Hardware(torch.device(device), "bfloat16" if made_for_it else "float32")
+    return Hardware(torch.device(device), "bfloat16" if made_for_it else "float32", options.compiled)
 
 
 def generator(seed: int, epoch: int, device: torch.device, *, stream: int = 0) -> torch.Generator:
@@ -122,7 +123,7 @@ class _Part:
 
     rows: Rows
     share: float
-    epochs_done: float
+    epochs_done: Tensor
 
 
 def _epoch(job: Job, optimizer: torch.optim.Optimizer, number: int) -> EpochReport:
@@ -146,7 +147,8 @@ def _mean_losses(job: Job, optimizer: torch.optim.Optimizer, epoch: int) -> dict
     for each in job.learner.passes(epoch):
         each.begin()
         _train_only(each, job, optimizer)
-        totals = _sums(each.losses, job, optimizer, epoch, (shared, noise))
+        losses = torch.compile(each.losses, dynamic=True) if job.hardware.compiled else each.losses
+        totals = _sums(losses, job, optimizer, epoch, (shared, noise))
         means |= {f"{each.name} {name}".lstrip(): total / len(job.rows) for name, total in totals.items()}
     return means
 
@@ -183,7 +185,7 @@ def _sums(
     sums: dict[str, Tensor] = {}
     for step, (batch, users) in enumerate(zip(batches, parts, strict=True)):
         rows = job.rows.take(users, entries[step])
-        part = _Part(rows, len(users) / len(batch), epoch - 1 + step / len(batches))
+        part = _Part(rows, len(users) / len(batch), torch.tensor(epoch - 1 + step / len(batches)))
         for name, value in _step(losses, job, optimizer, part, noise).items():
             sums[name] = sums.get(name, 0) + value * len(users)
     return job.processes.total({name: value.item() for name, value in sums.items()})

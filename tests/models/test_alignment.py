@@ -28,6 +28,7 @@ from tests.models.tastes import SMALL, two_groups
 
 LATENT = 3
 CPU = torch.device("cpu")
+START = torch.tensor(0.0)  # of training, in epochs
 
 
 def some_rows() -> Rows:
@@ -187,7 +188,7 @@ def gradients(network: AlignedNetwork, terms: Sequence[Term]) -> set[str]:
 
 def test_own_anchors_get_gradient_from_the_alignment_alone() -> None:
     for network in both():
-        terms = dict(network.losses(some_rows(), 1.0, torch.Generator().manual_seed(0)))
+        terms = dict(network.losses(some_rows(), torch.tensor(1.0), torch.Generator().manual_seed(0)))
         alignment = terms.pop("alignment")
         assert "anchors" not in gradients(network, list(terms.values()))
         found = gradients(network, [alignment])
@@ -220,17 +221,17 @@ def test_tied_anchors_are_how_each_logit_answers_to_a_step_from_the_origin() -> 
 def test_tied_anchors_are_no_weights_and_train_the_decoder() -> None:
     for network, item_rows in zip(both(anchors="tied"), ("to_logits.weight", "decoder.weight"), strict=True):
         assert not any("anchors" in name for name, _ in network.named_parameters())
-        terms = network.losses(some_rows(), 1.0, torch.Generator().manual_seed(0))
+        terms = network.losses(some_rows(), torch.tensor(1.0), torch.Generator().manual_seed(0))
         assert f"vae.{item_rows}" in gradients(network, [terms["alignment"]])
 
 
 def test_tied_anchors_are_aligned_in_the_pass_of_the_decoder_too() -> None:
     rows, (network, vae) = some_rows(), on_rec_vae(anchors="tied")
     decoder = network.passes(1)[-1]
-    terms = decoder.losses(rows, 0.0, torch.Generator().manual_seed(0))
+    terms = decoder.losses(rows, START, torch.Generator().manual_seed(0))
     assert set(terms) == {"reconstruction", "alignment"}
     torch.testing.assert_close(terms["alignment"].value, loss_of(vae.encode(rows), rows, vae.decoder.weight).mean())
-    plain = vae.decoder_losses(rows, 0.0, torch.Generator().manual_seed(0))
+    plain = vae.decoder_losses(rows, START, torch.Generator().manual_seed(0))
     assert torch.equal(terms["reconstruction"].value, plain["reconstruction"].value)
 
 

@@ -18,8 +18,8 @@ import pytest
 import torch
 from numpy.typing import NDArray
 from safetensors.numpy import load_file, save_file
+from torch import Tensor, nn
 from torch import distributed as dist
-from torch import nn
 
 from models.distributed import ALONE, Processes, current, joined
 from models.errors import ModelError
@@ -46,7 +46,7 @@ class QuietNetwork(MultiVaeNetwork):
         super().__init__(items, config, chance)
         self.drawn: list[float] = []
 
-    def losses(self, rows: Rows, epochs_done: float, noise: torch.Generator) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: torch.Generator) -> Mapping[str, Term]:
         self.drawn.append(float(torch.rand((), generator=noise)))
         logits, posterior = self(rows)
         weight = annealed(self.config, epochs_done)

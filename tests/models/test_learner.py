@@ -46,7 +46,7 @@ class TwoPasses(Learner):
             Pass(self.losses, name="weights", trains=(self.weights,)),
         )
 
-    def losses(self, rows: Rows, epochs_done: float, noise: Noise) -> Mapping[str, Term]:
+    def losses(self, rows: Rows, epochs_done: Tensor, noise: Noise) -> Mapping[str, Term]:
         return {"squares": Term((self.nodes[rows.ids] - 1).square().mean() + (self.weights - 1).square().mean())}
 
     def refresh(self) -> None:

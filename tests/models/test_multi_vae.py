@@ -89,7 +89,7 @@ def test_the_divergence_is_that_of_two_normals() -> None:
 @pytest.mark.parametrize(("epochs_done", "weight"), [(0.0, 0.0), (50.0, 0.1), (100.0, 0.2), (500.0, 0.2)])
 def test_the_weight_of_the_divergence_grows_to_its_most_and_stays(epochs_done: float, weight: float) -> None:
     config = MultiVaeConfig(beta_max=0.2, anneal_epochs=100)
-    assert annealed(config, epochs_done) == pytest.approx(weight)
+    assert annealed(config, torch.tensor(epochs_done)).item() == pytest.approx(weight)
 
 
 def test_rows_taken_out_of_order_are_those_rows() -> None:

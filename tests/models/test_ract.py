@@ -20,6 +20,7 @@ from models.rows import Rows
 from tests.models.tastes import two_groups
 
 CPU = torch.device("cpu")
+START = torch.tensor(0.0)  # of training, in epochs
 TRAIN = two_groups()
 ITEMS = len(TRAIN.items)
 QUICK = RactConfig(
@@ -93,7 +94,7 @@ def test_what_counts_as_seen_is_what_the_actor_saw() -> None:
 
 def test_the_critic_learns_from_its_squared_error_and_a_small_penalty() -> None:
     net, rows = network(), some_rows()
-    terms = net.critic_losses(rows, 0.0, chance(4))
+    terms = net.critic_losses(rows, START, chance(4))
     attempt = net.attempt(rows, chance(4))
     target = masked_out_ndcg(attempt.logits, rows, attempt.seen)
     torch.testing.assert_close(terms["error"].value, (net.critic(attempt.features) - target).square().mean())
@@ -105,7 +106,7 @@ def test_the_critic_learns_from_its_squared_error_and_a_small_penalty() -> None:
 
 def test_the_actor_climbs_the_critic_s_value() -> None:
     net, rows = network(), some_rows()
-    (term,) = net.value_losses(rows, 0.0, chance(4)).values()
+    (term,) = net.value_losses(rows, START, chance(4)).values()
     torch.testing.assert_close(term.value, net.critic(net.attempt(rows, chance(4)).features).mean())
     assert term.weight == -1
 

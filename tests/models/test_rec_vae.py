@@ -18,6 +18,7 @@ from models.rows import Rows
 from tests.models.tastes import two_groups
 
 CPU = torch.device("cpu")
+START = torch.tensor(0.0)  # of training, in epochs
 ITEMS = 40
 TRAIN = two_groups()
 QUICK = RecVaeConfig(hidden=8, latent=3, batch=40, epochs=2, learning_rate=0.01)
@@ -130,7 +131,7 @@ def test_the_divergence_is_summed_over_dimensions() -> None:
 
 def test_the_divergence_weighs_gamma_for_each_item_of_the_user() -> None:
     net, rows = network(RecVaeConfig(hidden=8, latent=3, gamma=0.07)), some_rows()
-    terms, posterior = net.elbo(rows, 0.0, chance(5))
+    terms, posterior = net.elbo(rows, START, chance(5))
     noise = chance(5)
     mask(rows.users, 0.5, noise)
     points = posterior.sample(noise)
@@ -148,9 +149,9 @@ def test_both_passes_have_the_multinomial_likelihood_of_the_whole_history() -> N
 
     noise = chance(5)
     masked = net.encode(rows, noise).sample(noise)
-    torch.testing.assert_close(net.losses(rows, 0.0, chance(5))["reconstruction"].value, likelihood(masked))
+    torch.testing.assert_close(net.losses(rows, START, chance(5))["reconstruction"].value, likelihood(masked))
     whole = net.encode(rows).sample(chance(5))
-    torch.testing.assert_close(net.decoder_losses(rows, 0.0, chance(5))["reconstruction"].value, likelihood(whole))
+    torch.testing.assert_close(net.decoder_losses(rows, START, chance(5))["reconstruction"].value, likelihood(whole))
 
 
 def test_an_epoch_is_three_passes_of_the_encoder_and_one_of_the_decoder() -> None:
@@ -195,7 +196,10 @@ def test_an_artifact_goes_without_the_old_encoder() -> None:
 def test_no_user_and_no_item_leave_every_term_finite() -> None:
     rows = Rows.of(csr_matrix(np.zeros((2, ITEMS), dtype=np.float32)), CPU)
     net = network()
-    terms: list[Term] = [*net.losses(rows, 0.0, chance()).values(), *net.decoder_losses(rows, 0.0, chance()).values()]
+    terms: list[Term] = [
+        *net.losses(rows, START, chance()).values(),
+        *net.decoder_losses(rows, START, chance()).values(),
+    ]
     assert all(torch.isfinite(term.value) for term in terms)
 
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -238,3 +239,14 @@ def test_the_defaults_are_those_of_the_source() -> None:
     config = create("multi_vae").config
     assert isinstance(config, TrainingConfig)
     assert (config.learning_rate, config.batch, config.epochs) == (1e-3, 500, 200)
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="torch compiles with a C++ compiler, and there is none")
+def test_compiled_steps_find_what_plain_ones_find() -> None:
+    config = {**SMALL_VAE, "epochs": 2}
+    plain, compiled = create("pia", config), create("pia", config)
+    told = plain.fit(TRAIN, None, FitOptions(threads=1, precision="float32"))
+    also = compiled.fit(TRAIN, None, FitOptions(threads=1, precision="float32", compiled=True))
+    for one, other in zip(told.history, also.history, strict=True):
+        assert one.losses == pytest.approx(other.losses, rel=1e-4)
+    np.testing.assert_allclose(compiled.score(TRAIN.matrix), plain.score(TRAIN.matrix), atol=1e-2)
