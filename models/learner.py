@@ -70,8 +70,8 @@ class Learner(nn.Module):
 
         Args:
             rows: the users' items.
-            epochs_done: how far training is, in epochs and fractions of one, (); a tensor, so that a compiled step serves
-                all of training.
+            epochs_done: how far training is, in epochs and fractions of one, (); a tensor, so that one compiled step
+                serves all of training.
             noise: the source of all chance.
         """
         raise NotImplementedError
