@@ -81,10 +81,20 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
         with threads(options.threads), kept():
             return train(job, Checkpoint(options.checkpoint, identity), on_epoch=options.on_epoch)
 
+    def fitted(self) -> Learner:
+        """Return the network.
+
+        Raises:
+            ModelError: nothing is learned yet.
+        """
+        if self._learner is None:
+            raise ModelError(f"{self.name} is not fitted; call fit, or load an artifact")
+        return self._learner
+
     def score(self, histories: csr_matrix) -> NDArray[np.float32]:
         """Return the logits of each history, (users, items), on the whole history and without noise."""
         checked_histories(histories, self.items, self.name)
-        learner = self._fitted()
+        learner = self.fitted()
         rows = Rows.of(histories, next(learner.parameters()).device)
         with torch.no_grad():
             logits, _ = learner(rows)
@@ -93,7 +103,7 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
 
     def arrays(self) -> dict[str, NDArray[np.generic]]:
         """Return the network's weights by name, without those that only training needs."""
-        return {name: tensor.cpu().numpy() for name, tensor in self._fitted().served().items()}
+        return {name: tensor.cpu().numpy() for name, tensor in self.fitted().served().items()}
 
     def restore(self, items: Sequence[str], arrays: Mapping[str, NDArray[np.generic]]) -> None:
         """Take over the weights, on the CPU.
@@ -110,11 +120,6 @@ class GradientRecommender(abc.ABC, Generic[_Config]):
             raise ModelError(f"the arrays are not those of {self.name} over {len(items)} items: {error}") from error
         self.items = tuple(items)
         self._learner = learner
-
-    def _fitted(self) -> Learner:
-        if self._learner is None:
-            raise ModelError(f"{self.name} is not fitted; call fit, or load an artifact")
-        return self._learner
 
     def _identity(
         self,

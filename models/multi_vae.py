@@ -79,18 +79,21 @@ class MultiVaeNetwork(Learner):
     def forward(self, rows: Rows, noise: torch.Generator | None = None) -> tuple[Tensor, Posterior]:
         """Return logits (users, items) and the posterior; with `noise`, of a masked input and a sampled point."""
         posterior = self.encode(rows, noise)
-        point = posterior.mean if noise is None else posterior.sample(noise)
-        logits: Tensor = self.to_logits(self.from_latent(point).tanh())
-        return logits, posterior
+        return self.decode(posterior.mean if noise is None else posterior.sample(noise)), posterior
 
     def encode(self, rows: Rows, noise: torch.Generator | None = None) -> Posterior:
         """Return the posterior of the rows at unit length, masked where there is `noise`."""
-        weights = rows.lengths.clamp(min=1).rsqrt()[rows.users]
+        weights = rows.unit_weights()
         if noise is not None:
             weights = weights * mask(weights, self.config.keep, noise)
         summed = bag(rows, self.item_rows, weights)  # (users, hidden)
         both = self.to_posterior((summed + self.item_bias).tanh()).float()  # (users, 2 latent)
         return Posterior(*both.chunk(2, dim=1))
+
+    def decode(self, points: Tensor) -> Tensor:
+        """Return the logits (points, items) of points (points, latent)."""
+        logits: Tensor = self.to_logits(self.from_latent(points).tanh())
+        return logits
 
     def elbo(self, rows: Rows, epochs_done: Tensor, noise: torch.Generator) -> tuple[dict[str, Term], Posterior]:
         """Return the terms of the negative evidence bound, equation 7 of the source, and the posterior."""

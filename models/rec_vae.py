@@ -131,7 +131,7 @@ class RecVaeNetwork(Learner):
 
     def encode(self, rows: Rows, noise: Noise | None = None) -> Posterior:
         """Return the posterior of the rows at unit length, masked where there is `noise`."""
-        weights = unit_weights(rows)
+        weights = rows.unit_weights()
         if noise is not None:
             weights = weights * mask(weights, self.config.keep, noise)
         posterior: Posterior = self.encoder(rows, weights)
@@ -155,7 +155,7 @@ class RecVaeNetwork(Learner):
         points = posterior.sample(noise)
         reconstruction = multinomial_loss(self.decode(points), rows)
         with torch.no_grad():
-            old = self.old_encoder(rows, unit_weights(rows))
+            old = self.old_encoder(rows, rows.unit_weights())
         kl = rows.lengths * divergence(points, posterior, old)
         return {
             "reconstruction": Term(reconstruction.mean()),
@@ -198,11 +198,6 @@ def initialise(network: nn.Module, chance: torch.Generator) -> None:
             _draw((module.item_rows, module.item_bias), len(module.item_rows), chance)
         elif isinstance(module, nn.Linear):
             _draw((module.weight, module.bias), module.in_features, chance)
-
-
-def unit_weights(rows: Rows) -> Tensor:
-    """Return for each entry what brings its user's row to length one, (entries,)."""
-    return rows.lengths.clamp(min=1).rsqrt()[rows.users]
 
 
 def _draw(parameters: Sequence[Tensor], inputs: int, chance: torch.Generator) -> None:

@@ -60,3 +60,7 @@ class Rows:
     def mean_weights(self) -> Tensor:
         """Return for each entry one over the number of its user's items, (entries,): sums become means."""
         return (1 / self.lengths.clamp(min=1))[self.users]
+
+    def unit_weights(self) -> Tensor:
+        """Return for each entry what brings its user's row to length one, (entries,)."""
+        return self.lengths.clamp(min=1).rsqrt()[self.users]

@@ -54,6 +54,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "ab_platform/replay.py": HEAVY,
     "ab_platform/training.py": HEAVY,
     "ab_platform/offline": HEAVY,
+    "ab_platform/geometry.py": HEAVY,
     "ab_platform/tuning": HEAVY,
 }
 
@@ -65,6 +66,9 @@ OWNERS: dict[str, tuple[str, ...]] = {
     "sqlalchemy": ("ab_platform/storage", "migrations"),
     "ibis": ("ab_platform/storage", "benchmarks"),
     "fastapi": ("ab_platform/api",),
+    "implicit": ("models",),
+    "optuna": ("ab_platform/tuning",),
+    "sklearn": ("models",),
 }
 
 

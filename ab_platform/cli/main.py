@@ -18,6 +18,7 @@ from ab_platform.cli import (
     demo,
     evaluate,
     experiments,
+    geometry,
     power,
     published,
     results,
@@ -49,7 +50,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verbs in (
-    *(demo, simulate, data, attributes, arms, evaluate, power, experiments, conduct, split, results, published, upkeep),
+    *(
+        demo,
+        simulate,
+        data,
+        attributes,
+        arms,
+        evaluate,
+        geometry,
+        power,
+        experiments,
+        conduct,
+        split,
+        results,
+        published,
+        upkeep,
+    ),
     *(airflow, airflow_runs),
 ):
     verbs.register(app)
