@@ -1,11 +1,11 @@
-"""From interactions to a running experiment: Dataset, Title, Artifact, Trial, Launch, Change, Phase."""
+"""From interactions to a running experiment: Dataset, Title, Artifact, Trial, StudyTrial, Launch, Change, Phase."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from typing import Literal
 
@@ -59,7 +59,7 @@ class Recipe:
         seed: of the training.
         dataset: name of the data set.
         data_hash: content hash of the interactions that are trained on.
-        code_version: hash of the recommenders' source.
+        code_version: hash of the sources that the recommender needs.
     """
 
     recommender: str
@@ -95,11 +95,54 @@ class Artifact:
 
 @dataclass(frozen=True)
 class Trial:
-    """One setting of a recommender, tried on validation users."""
+    """One setting of a recommender, tried on validation users to its end.
+
+    Attributes:
+        recipe: what was trained.
+        validation_ndcg: NDCG@100 on the validation users, at the best epoch.
+        finished_at: when.
+        curve: NDCG@100 after each epoch, by its number from 1; empty where nothing is learned in epochs, and for trials
+            of versions that did not keep it.
+    """
 
     recipe: Recipe
     validation_ndcg: float
     finished_at: datetime
+    curve: Mapping[int, float] = field(default_factory=dict)
+
+
+TrialState = Literal["running", "complete", "pruned", "failed"]
+
+
+@dataclass(frozen=True)
+class StudyTrial:
+    """One trial of a study, which also holds those that did not come to their end.
+
+    Attributes:
+        study: key of the study.
+        number: place in the study, from 1.
+        recipe: what is trained.
+        state: `running` from when its settings are decided, also while nobody trains it; `pruned` where it was given
+            up, being worse than others at the same epoch; `failed` where its settings cannot be trained, or diverge.
+        at: when the state was written.
+        curve: NDCG@100 on the validation users after each epoch so far, by its number from 1.
+        validation_ndcg: at the best epoch; None unless it is complete.
+        reason: why it failed; None where it did not.
+    """
+
+    study: str
+    number: int
+    recipe: Recipe
+    state: TrialState
+    at: datetime
+    curve: Mapping[int, float] = field(default_factory=dict)
+    validation_ndcg: float | None = None
+    reason: str | None = None
+
+    @property
+    def best_so_far(self) -> float | None:
+        """Return the best NDCG@100 that was seen, of whatever state; None where none was."""
+        return max(self.curve.values(), default=None) if self.validation_ndcg is None else self.validation_ndcg
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,16 @@
-"""Interactions -> fitted arm -> registered artifact; and the trials that choose an arm's settings."""
+"""Interactions -> fitted arm -> registered artifact."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from ab_platform.errors import DataError, ExperimentError, OutOfMemoryError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment, Location
-from ab_platform.lineage import Artifact, Recipe, Trial
+from ab_platform.lineage import Artifact, Recipe
 from ab_platform.replay import Population
 from ab_platform.storage.store import Store
 from models.artifact import load, save
@@ -99,7 +99,21 @@ def snapshot(store: Store, rule: DataRule) -> Snapshot:
     return Snapshot(rule.dataset, history, held_back, train, train.content_hash())
 
 
-def recipe(snap: Snapshot, recommender: str, config: Mapping[str, ConfigValue], seed: int) -> Recipe:
+class Learned(Protocol):
+    """What is learned from, by name and content."""
+
+    @property
+    def dataset(self) -> str:
+        """Return the name of the data set."""
+        ...
+
+    @property
+    def data_hash(self) -> str:
+        """Return the content hash of all that a training or its score depends on."""
+        ...
+
+
+def recipe(learned: Learned, recommender: str, config: Mapping[str, ConfigValue], seed: int) -> Recipe:
     """Write down all that a training depends on.
 
     Raises:
@@ -109,7 +123,7 @@ def recipe(snap: Snapshot, recommender: str, config: Mapping[str, ConfigValue], 
         full = checked_config(recommender, config).as_mapping()
     except ModelError as error:
         raise ExperimentError(str(error)) from error
-    return Recipe(recommender, full, seed, snap.dataset, snap.data_hash, code_version())
+    return Recipe(recommender, full, seed, learned.dataset, learned.data_hash, code_version(recommender))
 
 
 def check_arms(experiment: Experiment) -> None:
@@ -163,7 +177,7 @@ def fit_and_register(
 ) -> Artifact:
     """Train by a recipe, also where it was trained before; arguments as in `train`."""
     split = snap.split()
-    fitted, report = _fit(workshop, made, split, on_epoch)
+    fitted, report = fit(workshop, made, split, on_epoch)
     scores = {f"validation_{name}": value for name, value in evaluate(fitted, split.validation).means().items()}
     artifact_id = save(
         workshop.artifacts, fitted, seed=made.seed, data_hash=made.data_hash, scores=scores, trained=report
@@ -176,7 +190,36 @@ def fit_and_register(
 
 def take_part(workshop: Workshop, snap: Snapshot, made: Recipe) -> None:
     """Train by a recipe as one of several processes, another of which registers the artifact."""
-    _fit(workshop, made, snap.split(), None)
+    fit(workshop, made, snap.split(), None)
+
+
+def fit(workshop: Workshop, made: Recipe, split: UserSplit, on_epoch: OnEpoch | None) -> tuple[Recommender, FitReport]:
+    """Train by a recipe, from its checkpoint where there is one; whoever keeps the result removes that.
+
+    Raises:
+        DataError: where the training diverges, or cannot be done on these data or this machine.
+        OutOfMemoryError: where it does not fit.
+    """
+    workshop.checkpoints.mkdir(parents=True, exist_ok=True)
+    options = FitOptions(
+        seed=made.seed,
+        device=workshop.device,
+        precision=workshop.precision,
+        checkpoint=workshop.checkpoints / made.recipe_hash,
+        on_epoch=on_epoch,
+    )
+    try:
+        recommender = create(made.recommender, made.config)
+        return recommender, recommender.fit(split.train, split.validation, options)
+    except ModelError as error:
+        raise DataError(str(error)) from error
+    except (MemoryError, RuntimeError) as error:
+        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
+            raise
+        raise OutOfMemoryError(
+            f"training {made.recommender} ran out of memory: {(str(error) or type(error).__name__).splitlines()[0]}; "
+            "lower its batch, hidden or latent, or use a larger machine"
+        ) from error
 
 
 def load_arm(workshop: Workshop, artifact_id: str) -> Recommender:
@@ -190,75 +233,6 @@ def load_arm(workshop: Workshop, artifact_id: str) -> Recommender:
     except ArtifactError as error:
         raise DataError(str(error)) from error
     return recommender
-
-
-def grid(options: Mapping[str, Sequence[ConfigValue]]) -> list[dict[str, ConfigValue]]:
-    """Return every combination of the values of some settings."""
-    return [dict(zip(options, values, strict=True)) for values in itertools.product(*options.values())]
-
-
-def tune(
-    store: Store,
-    workshop: Workshop,
-    snap: Snapshot,
-    arm: Arm,
-    settings: Sequence[Mapping[str, ConfigValue]],
-    *,
-    at: Callable[[], datetime],
-    on_epoch: Callable[[Recipe], OnEpoch] | None = None,
-) -> Iterator[Trial]:
-    """Try settings of an arm on the validation users, one after the other; those tried before are not tried again.
-
-    Args:
-        store: keeps the trials.
-        workshop: where checkpoints lie, so that a trial that was cut short goes on.
-        snap: what to learn from.
-        arm: recommender, seed, and the settings that stay.
-        settings: what to try.
-        at: tells the time.
-        on_epoch: makes the callback of a trial's training.
-
-    Yields:
-        The trials, in the order of `settings`.
-    """
-    recipes = [recipe(snap, arm.recommender, {**arm.config, **changed}, arm.seed) for changed in settings]
-    split = snap.split()
-    for made in recipes:
-        known = {trial.recipe.recipe_hash: trial for trial in _trials(store, made)}
-        if made.recipe_hash not in known:
-            fitted, _ = _fit(workshop, made, split, on_epoch(made) if on_epoch else None)
-            ndcg = evaluate(fitted, split.validation).mean_ndcg_100
-            known[made.recipe_hash] = Trial(made, ndcg, at())
-            store.record_trial(known[made.recipe_hash])
-            (workshop.checkpoints / made.recipe_hash).unlink(missing_ok=True)
-        yield known[made.recipe_hash]
-
-
-def _trials(store: Store, made: Recipe) -> Sequence[Trial]:
-    return store.trials(made.recommender, made.data_hash, made.code_version)
-
-
-def _fit(workshop: Workshop, made: Recipe, split: UserSplit, on_epoch: OnEpoch | None) -> tuple[Recommender, FitReport]:
-    workshop.checkpoints.mkdir(parents=True, exist_ok=True)
-    recommender = create(made.recommender, made.config)
-    options = FitOptions(
-        seed=made.seed,
-        device=workshop.device,
-        precision=workshop.precision,
-        checkpoint=workshop.checkpoints / made.recipe_hash,
-        on_epoch=on_epoch,
-    )
-    try:
-        return recommender, recommender.fit(split.train, split.validation, options)
-    except ModelError as error:
-        raise DataError(str(error)) from error
-    except (MemoryError, RuntimeError) as error:
-        if not isinstance(error, MemoryError) and not any(words in str(error) for words in _NO_MEMORY):
-            raise
-        raise OutOfMemoryError(
-            f"training {made.recommender} ran out of memory: {(str(error) or type(error).__name__).splitlines()[0]}; "
-            "lower its batch, hidden or latent, or use a larger machine"
-        ) from error
 
 
 _NO_MEMORY = ("out of memory", "can't allocate memory")

@@ -67,6 +67,15 @@ def search_space(name: str) -> Mapping[str, Search]:
     return searched(_class(name).config_type)
 
 
+def purpose(name: str) -> str:
+    """Return what a recommender does, in one sentence.
+
+    Raises:
+        ModelError: the name is unknown.
+    """
+    return str(_class(name).__doc__).partition("\n")[0]
+
+
 def module_of(name: str) -> str:
     """Return the module of a recommender.
 

@@ -15,11 +15,13 @@ import pytest
 
 from ab_platform.experiment import RampStep
 from ab_platform.experiment_file import dump
+from models.registry import RECOMMENDERS
 from tests.killed import EXPERIMENT as KILLED
 
 ROOT = Path(__file__).parent.parent
 VERBS = (
-    *("demo", "simulate", "ingest", "attributes", "train", "tune", "power", "launch", "ramp", "stop", "assign"),
+    *("demo", "simulate", "ingest", "attributes", "arms", "train", "tune", "evaluate", "ablate", "geometry"),
+    *("power", "launch", "ramp", "stop", "assign"),
     *("replay", "analyze", "status", "report", "looks", "advance", "decide", "alerts"),
     *("roll-up", "assignments", "retain", "airflow", "answer"),
 )
@@ -50,6 +52,13 @@ def abp(tmp_path: Path) -> Run:
 def test_every_verb_has_help_with_an_example(abp: Run, verb: str) -> None:
     text = abp(verb, "--help").stdout
     assert re.search(rf"Example:.*abp {verb}", text, re.DOTALL)
+
+
+def test_every_recommender_is_listed_with_its_settings(abp: Run) -> None:
+    listed = json.loads(abp("arms", "--json").stdout)
+    assert listed.keys() == RECOMMENDERS.keys()
+    assert re.search(r"alignment +0.3 +0.01 to 3, log", abp("arms", "pia").stdout)
+    assert "did you mean 'ease'" in abp("arms", "eas", exit_code=1).stderr
 
 
 @pytest.mark.timeout(600)

@@ -1,4 +1,4 @@
-"""Training: snapshots, artifacts that are not trained twice, trials that are not tried twice."""
+"""Training: snapshots, and artifacts that are not trained twice."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, DataRule
 from ab_platform.experiment_file import parse
 from ab_platform.storage.store import Store
-from ab_platform.training import Workshop, check_arms, grid, load_arm, recipe, snapshot, train, trained, tune
+from ab_platform.training import Workshop, check_arms, load_arm, recipe, snapshot, train, trained
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = DataRule("small", least_rating=4.0, least_interactions=3, hold_back=0.3)
@@ -124,32 +124,6 @@ def test_an_error_in_an_arms_settings_has_its_line_in_the_file(old: str, new: st
     with pytest.raises(ExperimentError) as raised:
         parse(text.replace(old, new), source="x.toml", check=check_arms)
     assert str(raised.value).startswith(f"x.toml:{line}: {words}")
-
-
-def test_trials_done_before_are_not_done_again(filled: Store, workshop: Workshop) -> None:
-    snap = snapshot(filled, RULE)
-    epochs: list[int] = []
-
-    def run(values: list[float]) -> list[float]:
-        arm = replace(ARM, recommender="pia")
-        options = grid({"alignment": values})
-        trials = tune(
-            filled,
-            workshop,
-            snap,
-            arm,
-            options,
-            at=lambda: NOW,
-            on_epoch=lambda made: lambda report: epochs.append(report.epoch),
-        )
-        return [trial.validation_ndcg for trial in trials]
-
-    first = run([0.1, 1.0])
-    assert epochs == [1, 2, 1, 2]
-    assert run([0.1, 1.0]) == first
-    assert epochs == [1, 2, 1, 2]
-    assert run([0.1, 1.0, 2.0])[:2] == first
-    assert epochs == [1, 2, 1, 2, 1, 2]
 
 
 def test_too_few_users_to_hold_any_out_says_so(filled: Store) -> None:

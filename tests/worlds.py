@@ -27,6 +27,7 @@ class InOrder:
     """A fake recommender: the same order of titles for everyone, from a list; it stands in for a trained arm."""
 
     name = "in_order"
+    deterministic = True
     config = PopularityConfig()
 
     def __init__(self, best_first: Sequence[str], *, fails: bool = False) -> None:

@@ -1,23 +1,22 @@
-"""`abp train` and `abp tune`."""
+"""`abp arms` and `abp train`, and what every verb that trains shares."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, Device, bar, now, print_json, print_table, say, store, workshop
+from ab_platform.cli.console import AsJson, Device, bar, now, print_json, print_table, store, workshop
 from ab_platform.errors import ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule
 
 if TYPE_CHECKING:
-    from ab_platform.lineage import Recipe
     from models.recommender import EpochReport
 
-Recommender = Annotated[str, typer.Argument(help="popularity, multi_vae or pia.")]
+Recommender = Annotated[str, typer.Argument(help="Its name, such as pia; `abp arms` lists them.")]
 Dataset = Annotated[str, typer.Option(help="Name of an ingested data set.")]
 Set = Annotated[list[str] | None, typer.Option("--set", help="setting=value that differs from the default; repeat.")]
 LeastRating = Annotated[float, typer.Option(help="Ratings from here on count as liked.")]
@@ -25,9 +24,42 @@ HoldBack = Annotated[float, typer.Option(help="Share of each user's interactions
 
 
 def register(app: typer.Typer) -> None:
-    """Add the verbs."""
+    """Add the verb."""
+    app.command()(arms)
     app.command()(train)
-    app.command()(tune)
+
+
+def arms(
+    recommender: Annotated[str | None, typer.Argument(help="Show its settings; without it all are listed.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """List the recommenders that an arm can be, or the settings of one with their defaults.
+
+    Example: abp arms pia
+    """
+    from models.registry import RECOMMENDERS, purpose
+
+    if recommender is not None:
+        return _print_settings(recommender, as_json=as_json)
+    purposes = {name: purpose(name) for name in RECOMMENDERS}
+    if as_json:
+        return print_json(purposes)
+    return print_table(None, ["recommender", "what it does"], [[name, text] for name, text in purposes.items()])
+
+
+def _print_settings(recommender: str, *, as_json: bool) -> None:
+    from models.errors import ModelError
+    from models.registry import default_config, purpose, search_space
+
+    try:
+        defaults, spaces = default_config(recommender), search_space(recommender)
+    except ModelError as error:
+        raise ExperimentError(str(error)) from error
+    if as_json:
+        return print_json(defaults)
+    ranges = {name: f"{each.low:g} to {each.high:g}{', log' if each.log else ''}" for name, each in spaces.items()}
+    rows = [[name, str(value), ranges.get(name, "")] for name, value in defaults.items()]
+    return print_table(f"{recommender}: {purpose(recommender)}", ["setting", "default", "abp tune tries"], rows)
 
 
 def train(
@@ -58,44 +90,6 @@ def train(
     return print_table(f"{recommender}: artifact {artifact.artifact_id}", ["score", "value"], scores)
 
 
-def tune(
-    recommender: Recommender,
-    tries: Annotated[list[str], typer.Option("--try", help="setting=value,value,...; several make a grid.")],
-    dataset: Dataset = "ml-1m",
-    settings: Set = None,
-    seed: Annotated[int, typer.Option(help="Seed of every training.")] = 0,
-    least_rating: LeastRating = 4.0,
-    hold_back: HoldBack = 0.3,
-    device: Device = "auto",
-    as_json: AsJson = False,
-) -> None:
-    """Try settings on validation users and say which is best; trials done before are not done again.
-
-    Example: abp tune pia --try alignment=0.03,0.1,0.3,1
-    """
-    from ab_platform.training import grid, snapshot
-    from ab_platform.training import tune as tune_arm
-
-    arm = Arm(recommender, recommender, 1.0, seed=seed, config=dict(map(parse_setting, settings or [])))
-    options = grid(dict(map(parse_values, tries)))
-    opened = store()
-    snap = snapshot(opened, DataRule(dataset, least_rating=least_rating, hold_back=hold_back))
-    names = list(options[0])
-    with ExitStack() as bars:
-
-        def on_epoch(made: Recipe) -> Callable[[EpochReport], None]:
-            return bars.enter_context(training_bar(" ".join(f"{name}={made.config[name]}" for name in names)))
-
-        trials = list(tune_arm(opened, workshop(device), snap, arm, options, at=now, on_epoch=on_epoch))
-    trials.sort(key=lambda trial: -trial.validation_ndcg)
-    if as_json:
-        return print_json(trials)
-    rows = [[*(str(trial.recipe.config[name]) for name in names), trial.validation_ndcg] for trial in trials]
-    print_table(f"{recommender} on validation users of {dataset}", [*names, "NDCG@100"], rows)
-    best = " ".join(f"--set {name}={trials[0].recipe.config[name]}" for name in [*arm.config, *names])
-    return say(f"best: abp train {recommender} --dataset {dataset} {best}")
-
-
 @contextmanager
 def training_bar(description: str) -> Iterator[Callable[[EpochReport], None]]:
     """Show a training: epochs, ETA, loss terms, validation NDCG."""
@@ -118,16 +112,11 @@ def parse_setting(text: str) -> tuple[str, ConfigValue]:
     name, equals, value = text.partition("=")
     if not (name and equals and value):
         raise ExperimentError(f"'{text}' is not a setting; write setting=value, such as alignment=0.3")
-    return name.strip(), _value(value.strip())
+    return name.strip(), parse_value(value.strip())
 
 
-def parse_values(text: str) -> tuple[str, list[ConfigValue]]:
-    """Read `setting=value,value,...`."""
-    name, values = parse_setting(text)
-    return name, [_value(each.strip()) for each in str(values).split(",")] if isinstance(values, str) else [values]
-
-
-def _value(text: str) -> ConfigValue:
+def parse_value(text: str) -> ConfigValue:
+    """Read the value of a setting: a number, true or false, or a word."""
     try:
         value = json.loads(text)
     except json.JSONDecodeError:

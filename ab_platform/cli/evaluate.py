@@ -66,17 +66,17 @@ def evaluate(
     from ab_platform.offline.protocol import Protocol
 
     protocol = Protocol(least_rating, least_items, least_users, validation_users, test_users)
-    offline = _split(dataset, from_folder, protocol)
+    offline = split_of(dataset, from_folder, protocol)
     if export is not None:
         _export(offline, export)
     if export is not None and not arms:
         return None
-    found = _compared(offline, _arms(arms or [], offline, tuned=tuned), _seeds(seeds), against, jobs, device)
+    found = compared(offline, _arms(arms or [], offline, tuned=tuned), parse_seeds(seeds), against, jobs, device)
     if output is not None:
-        _write(found, output)
+        write_comparison(found, output)
     if as_json:
         return print_json(found)
-    return _print(found)
+    return print_comparison(found)
 
 
 def parse_arm(text: str) -> OfflineArm:
@@ -96,7 +96,8 @@ def parse_arm(text: str) -> OfflineArm:
     return OfflineArm(label.strip(), recommender, config)
 
 
-def _split(dataset: str, folder: Path | None, protocol: Protocol) -> OfflineSplit:
+def split_of(dataset: str, folder: Path | None, protocol: Protocol) -> OfflineSplit:
+    """Split the users of a data set, or read the split of a folder."""
     from ab_platform.offline.protocol import of_dataset, of_folder
 
     return of_dataset(store(), dataset, protocol) if folder is None else of_folder(folder)
@@ -121,26 +122,32 @@ def _arms(texts: Sequence[str], offline: OfflineSplit, *, tuned: bool) -> list[O
     return [with_best_settings(opened, offline, arm) for arm in given]
 
 
-def _seeds(text: str) -> list[int]:
+def parse_seeds(text: str) -> list[int]:
+    """Read seeds such as `1,2,3`.
+
+    Raises:
+        ExperimentError: where one is no whole number.
+    """
     try:
         return [int(each) for each in text.split(",")]
     except ValueError:
         raise ExperimentError(f"--seeds {text} is no list of whole numbers; write --seeds 1,2,3") from None
 
 
-def _compared(
+def compared(
     offline: OfflineSplit, arms: Sequence[OfflineArm], seeds: Sequence[int], against: str | None, jobs: int, device: str
 ) -> Comparison:
+    """Train and judge what is not done yet, with bars, and compare."""
     from ab_platform.offline.comparing import compare_arms
     from ab_platform.offline.evaluating import Setup
 
     setup = Setup(workshop(device), settings().home / "evaluations", jobs)
-    with _bars() as (on_run, on_done):
+    with evaluation_bars() as (on_run, on_done):
         return compare_arms(setup, offline, arms, seeds=seeds, against=against, on_run=on_run, on_done=on_done)
 
 
 @contextmanager
-def _bars() -> Iterator[tuple[OnRun, OnDone]]:
+def evaluation_bars() -> Iterator[tuple[OnRun, OnDone]]:
     """Show how many trainings are done, and below it the one under way."""
     with bar("evaluate") as advance, ExitStack() as below:
 
@@ -154,7 +161,8 @@ def _bars() -> Iterator[tuple[OnRun, OnDone]]:
         yield on_run, on_done
 
 
-def _write(found: Comparison, output: Path) -> None:
+def write_comparison(found: Comparison, output: Path) -> None:
+    """Write a comparison as Markdown, with the picture of its differences beside it."""
     from ab_platform.reporting import offline as words
     from ab_platform.reporting.offline_picture import as_svg
 
@@ -166,7 +174,8 @@ def _write(found: Comparison, output: Path) -> None:
     say(f"wrote {output}" + (f" and {picture}" if link else ""))
 
 
-def _print(found: Comparison) -> None:
+def print_comparison(found: Comparison) -> None:
+    """Print a comparison's tables, and what they say in words."""
     from ab_platform.reporting import offline as words
 
     out.print(words.lead(found), soft_wrap=True)

@@ -9,6 +9,7 @@ import typer
 
 from ab_platform import __version__
 from ab_platform.cli import (
+    ablate,
     airflow,
     airflow_runs,
     arms,
@@ -24,6 +25,7 @@ from ab_platform.cli import (
     results,
     simulate,
     split,
+    tune,
     upkeep,
 )
 from ab_platform.cli.console import err
@@ -50,22 +52,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for verbs in (
-    *(
-        demo,
-        simulate,
-        data,
-        attributes,
-        arms,
-        evaluate,
-        geometry,
-        power,
-        experiments,
-        conduct,
-        split,
-        results,
-        published,
-        upkeep,
-    ),
+    *(demo, simulate, data, attributes),
+    *(arms, tune, evaluate, ablate, geometry),
+    *(power, experiments, conduct, split, results, published, upkeep),
     *(airflow, airflow_runs),
 ):
     verbs.register(app)

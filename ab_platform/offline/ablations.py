@@ -109,6 +109,7 @@ def _masks(items: int, shared: Settings) -> Arms:
 
 
 def _betas(items: int, shared: Settings) -> Arms:
+    """Return arms whose weight is reached after `anneal_epochs`; a best epoch that comes before has not seen it."""
     return tuple(OfflineArm(f"beta {value:g}", "multi_vae", {"beta_max": value}) for value in BETAS)
 
 

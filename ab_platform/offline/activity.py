@@ -92,7 +92,7 @@ def _count(fitted: Recommender, offline: OfflineSplit) -> _Count:
     from models.rows import Rows
 
     try:
-        latent = latent_of(fitted)
+        latent = latent_of(fitted, offline.split.train.matrix)
     except ModelError as error:
         raise DataError(str(error)) from error
     posterior = latent.posterior(Rows.of(offline.split.test.fold_in, latent.device))

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Connection, Row, select
+from collections.abc import Mapping
+from typing import Any
+
+from sqlalchemy import Connection, Row, select, update
 
 from ab_platform.errors import NotFoundError, nearest
-from ab_platform.lineage import Artifact, Recipe, Trial
+from ab_platform.lineage import Artifact, Recipe, StudyTrial, Trial
 from ab_platform.storage import bulk
-from ab_platform.storage.schema import artifacts, trials
+from ab_platform.storage.schema import artifacts, study_trials, trials
 
 
 def register(connection: Connection, artifact: Artifact) -> None:
     """Store an artifact; the one of its id stays as it is."""
-    made = artifact.recipe
-    values = {
+    values = _recipe_values(artifact.recipe) | {
         "artifact_id": artifact.artifact_id,
-        "recipe_hash": made.recipe_hash,
-        "recommender": made.recommender,
-        "config": dict(made.config),
-        "seed": made.seed,
-        "dataset": made.dataset,
-        "data_hash": made.data_hash,
-        "code_version": made.code_version,
+        "recipe_hash": artifact.recipe.recipe_hash,
         "scores": dict(artifact.scores),
         "trained_at": artifact.trained_at,
     }
@@ -60,17 +56,11 @@ def every_artifact(connection: Connection) -> tuple[Artifact, ...]:
 
 def record_trial(connection: Connection, trial: Trial) -> None:
     """Store a trial; the one of the same recipe stays."""
-    made = trial.recipe
-    values = {
-        "trial_key": made.recipe_hash,
-        "recommender": made.recommender,
-        "config": dict(made.config),
-        "seed": made.seed,
-        "dataset": made.dataset,
-        "data_hash": made.data_hash,
-        "code_version": made.code_version,
+    values = _recipe_values(trial.recipe) | {
+        "trial_key": trial.recipe.recipe_hash,
         "validation_ndcg": trial.validation_ndcg,
         "finished_at": trial.finished_at,
+        "curve": _curve_values(trial.curve),
     }
     connection.execute(bulk.upsert(bulk.engine_of(connection), trials).on_conflict_do_nothing(), values)
 
@@ -83,7 +73,69 @@ def trials_of(connection: Connection, recommender: str, *, data_hash: str, code_
         .where(trials.c.code_version == code_version)
         .order_by(trials.c.finished_at, trials.c.trial_key)
     )
-    return tuple(Trial(_recipe(row), row.validation_ndcg, row.finished_at) for row in connection.execute(query))
+    return tuple(
+        Trial(_recipe(row), row.validation_ndcg, row.finished_at, _curve(row.curve))
+        for row in connection.execute(query)
+    )
+
+
+def claim(connection: Connection, trial: StudyTrial) -> bool:
+    """Store a trial of a study under its number; return whether the number was free."""
+    statement = bulk.upsert(bulk.engine_of(connection), study_trials).on_conflict_do_nothing()
+    claimed = connection.execute(statement.returning(study_trials.c.number), _study_trial_values(trial))
+    return claimed.one_or_none() is not None
+
+
+def advance(connection: Connection, trial: StudyTrial) -> None:
+    """Store how far a trial of a study came, unless it has ended; a complete one becomes a trial of its recipe too."""
+    key = (study_trials.c.study == trial.study, study_trials.c.number == trial.number)
+    running = update(study_trials).where(*key, study_trials.c.state == "running")
+    connection.execute(running, _study_trial_values(trial))
+    if trial.validation_ndcg is not None:
+        record_trial(connection, Trial(trial.recipe, trial.validation_ndcg, trial.at, trial.curve))
+
+
+def trials_of_study(connection: Connection, study: str) -> tuple[StudyTrial, ...]:
+    """List the trials of a study by number."""
+    query = select(study_trials).where(study_trials.c.study == study).order_by(study_trials.c.number)
+    return tuple(
+        StudyTrial(
+            row.study, row.number, _recipe(row), row.state, row.at, _curve(row.curve), row.validation_ndcg, row.reason
+        )
+        for row in connection.execute(query)
+    )
+
+
+def _study_trial_values(trial: StudyTrial) -> dict[str, Any]:
+    return _recipe_values(trial.recipe) | {
+        "study": trial.study,
+        "number": trial.number,
+        "state": trial.state,
+        "at": trial.at,
+        "curve": _curve_values(trial.curve),
+        "validation_ndcg": trial.validation_ndcg,
+        "reason": trial.reason,
+    }
+
+
+def _curve_values(curve: Mapping[int, float]) -> dict[str, float]:
+    return {str(epoch): ndcg for epoch, ndcg in curve.items()}
+
+
+def _curve(values: Mapping[str, float]) -> dict[int, float]:
+    """Return a curve in the order of its epochs; JSON has no numbers as keys, and the database sorts them as text."""
+    return {epoch: values[str(epoch)] for epoch in sorted(map(int, values))}
+
+
+def _recipe_values(made: Recipe) -> dict[str, Any]:
+    return {
+        "recommender": made.recommender,
+        "config": dict(made.config),
+        "seed": made.seed,
+        "dataset": made.dataset,
+        "data_hash": made.data_hash,
+        "code_version": made.code_version,
+    }
 
 
 def _artifact(row: Row[*tuple[object, ...]]) -> Artifact:

@@ -141,6 +141,26 @@ trials = Table(
     Column("code_version", String, nullable=False),
     Column("validation_ndcg", Float, nullable=False),
     Column("finished_at", UtcDateTime, nullable=False),
+    Column("curve", Document, nullable=False, server_default="{}", comment="NDCG@100 by epoch"),
+)
+
+study_trials = Table(
+    "study_trials",
+    metadata,
+    Column("study", String, primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("recommender", String, nullable=False),
+    Column("config", Document, nullable=False),
+    Column("seed", Integer, nullable=False),
+    Column("dataset", String, nullable=False),
+    Column("data_hash", String, nullable=False),
+    Column("code_version", String, nullable=False),
+    Column("state", String, nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("curve", Document, nullable=False, comment="NDCG@100 by epoch"),
+    Column("validation_ndcg", Float, comment="none unless it is complete"),
+    Column("reason", Text),
+    comment="Trials of a search by their number, also unfinished ones; a complete one is a trial too.",
 )
 
 experiments = Table(

@@ -16,7 +16,7 @@ from sqlalchemy import Engine
 from ab_platform.alerts import Alert, AlertKey
 from ab_platform.errors import StoreError
 from ab_platform.events import AnyEvent, Surface
-from ab_platform.lineage import Artifact, Change, Dataset, Launch, Title, Trial
+from ab_platform.lineage import Artifact, Change, Dataset, Launch, StudyTrial, Title, Trial
 from ab_platform.results import Outcome
 from ab_platform.storage import (
     alerts,
@@ -198,6 +198,21 @@ class Store:
         """Store a trial; the one of the same recipe stays."""
         with writing(self.engine) as connection:
             lineage.record_trial(connection, trial)
+
+    def study_trials(self, study: str) -> tuple[StudyTrial, ...]:
+        """List the trials of a study by number, also those that are not complete."""
+        with reading(self.engine) as connection:
+            return lineage.trials_of_study(connection, study)
+
+    def claim(self, trial: StudyTrial) -> bool:
+        """Store a trial of a study under its number; return whether the number was free."""
+        with writing(self.engine) as connection:
+            return lineage.claim(connection, trial)
+
+    def advance(self, trial: StudyTrial) -> None:
+        """Store how far a trial of a study came, unless it has ended; a complete one becomes a trial of its recipe."""
+        with writing(self.engine) as connection:
+            lineage.advance(connection, trial)
 
     # Experiments ------------------------------------------------------------------------------------------------------
 
