@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from safetensors import SafetensorError
 from safetensors import numpy as safetensors
 
@@ -95,7 +96,7 @@ def save(
         raise ModelError(f"the score {wrong} is {scores[wrong]}; leave out what could not be computed")
     contents = {
         ITEMS: _json(list(recommender.items)),
-        WEIGHTS: safetensors.save({name: array.copy() for name, array in recommender.arrays().items()}),
+        WEIGHTS: safetensors.save({name: np.ascontiguousarray(array) for name, array in recommender.arrays().items()}),
     }
     contents[MANIFEST] = _json(
         {

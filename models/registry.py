@@ -13,6 +13,8 @@ from models.recommender import Recommender
 
 RECOMMENDERS: Mapping[str, str] = {
     "popularity": "models.popularity:Popularity",
+    "mf": "models.mf:Mf",
+    "wmf": "models.wmf:Wmf",
     "ease": "models.ease:Ease",
     "plrec": "models.plrec:Plrec",
     "multi_vae": "models.multi_vae:MultiVae",

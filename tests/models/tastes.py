@@ -20,6 +20,8 @@ SMALL_REC_VAE: dict[str, object] = {**SMALL_VAE, "epochs": 8}
 SMALL_RACT: dict[str, object] = {**SMALL_VAE, "actor_epochs": 20, "critic_epochs": 4, "joint_learning_rate": 1e-3}
 SMALL: dict[str, dict[str, object]] = {
     "popularity": {},
+    "mf": {"factors": 4, "epochs": 20, "learning_rate": 0.1},
+    "wmf": {"factors": 4, "epochs": 5, "l2": 1.0},
     "ease": {"l2": 1.0},
     "plrec": {"rank": 4},
     "multi_vae": SMALL_VAE,

@@ -138,6 +138,16 @@ class TestPopularity(RecommenderContract):
         np.testing.assert_array_equal(counts[best], np.sort(counts)[::-1])
 
 
+class TestMf(LearnsTaste):
+    name = "mf"
+    learns_by_gradient = False
+
+
+class TestWmf(LearnsTaste):
+    name = "wmf"
+    learns_by_gradient = False
+
+
 class TestEase(LearnsTaste):
     name = "ease"
     seeded = False
