@@ -9,10 +9,10 @@ READY := $(VENV)/.ready
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test calibrate dashboard airflow check lint types format wheel clean
+.PHONY: help demo test calibrate bench-arms dashboard airflow check lint types format wheel clean
 
 help: ## Show this list.
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## /  make \1|/' | column -t -s '|'
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
 
 demo: $(READY) ## Run a real experiment end to end, to Table 2.
 	@$(BIN)/abp demo
@@ -29,6 +29,9 @@ test: $(READY) ## Run the tests.
 
 calibrate: $(READY) ## Measure how often the statistics are wrong, into docs/calibration.md (about ten minutes).
 	@cd $(ROOT) && $(BIN)/python -m benchmarks.calibration --output docs/calibration.md
+
+bench-arms: $(READY) ## Measure training and evaluation beside RecBole and Cornac, into docs/speed.md.
+	@cd $(ROOT) && $(BIN)/python -m benchmarks.arms --output docs/speed.md
 
 check: lint types test ## What CI runs: lint, types, tests.
 
