@@ -17,6 +17,7 @@ RECOMMENDERS: Mapping[str, str] = {
     "wmf": "models.wmf:Wmf",
     "ease": "models.ease:Ease",
     "plrec": "models.plrec:Plrec",
+    "cdae": "models.cdae:Cdae",
     "multi_vae": "models.multi_vae:MultiVae",
     "rec_vae": "models.rec_vae:RecVae",
     "ract": "models.ract:Ract",

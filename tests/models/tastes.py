@@ -24,6 +24,7 @@ SMALL: dict[str, dict[str, object]] = {
     "wmf": {"factors": 4, "epochs": 5, "l2": 1.0},
     "ease": {"l2": 1.0},
     "plrec": {"rank": 4},
+    "cdae": {"hidden": 16, "batch": 30, "epochs": 30, "learning_rate": 0.02},
     "multi_vae": SMALL_VAE,
     "rec_vae": SMALL_REC_VAE,
     "ract": SMALL_RACT,

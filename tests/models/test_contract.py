@@ -159,6 +159,10 @@ class TestPlrec(LearnsTaste):
     learns_by_gradient = False
 
 
+class TestCdae(LearnsTaste):
+    name = "cdae"
+
+
 class TestMultiVae(LearnsTaste):
     name = "multi_vae"
 
