@@ -18,6 +18,7 @@ RECOMMENDERS: Mapping[str, str] = {
     "ease": "models.ease:Ease",
     "plrec": "models.plrec:Plrec",
     "cdae": "models.cdae:Cdae",
+    "ngcf": "models.ngcf:Ngcf",
     "multi_vae": "models.multi_vae:MultiVae",
     "rec_vae": "models.rec_vae:RecVae",
     "ract": "models.ract:Ract",

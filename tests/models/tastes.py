@@ -25,6 +25,7 @@ SMALL: dict[str, dict[str, object]] = {
     "ease": {"l2": 1.0},
     "plrec": {"rank": 4},
     "cdae": {"hidden": 16, "batch": 30, "epochs": 30, "learning_rate": 0.02},
+    "ngcf": {"width": 8, "batch": 30, "epochs": 20},
     "multi_vae": SMALL_VAE,
     "rec_vae": SMALL_REC_VAE,
     "ract": SMALL_RACT,

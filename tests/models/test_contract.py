@@ -163,6 +163,10 @@ class TestCdae(LearnsTaste):
     name = "cdae"
 
 
+class TestNgcf(LearnsTaste):
+    name = "ngcf"
+
+
 class TestMultiVae(LearnsTaste):
     name = "multi_vae"
 
