@@ -102,6 +102,11 @@ def test_each_step_of_folding_in_lowers_the_loss_of_some_users_and_raises_no_one
     assert (folded(0)[1] == 0).all()
 
 
+def test_the_default_number_of_steps_goes_most_of_the_way() -> None:
+    start, default, end = (loss_with(*folded(steps)) for steps in (0, CdaeConfig().fold_in_steps, 500))
+    assert ((start - default) / (start - end)).min() > 0.9
+
+
 def test_many_steps_of_folding_in_find_the_least_loss() -> None:
     built, node = folded(500)
     found = loss_with(built, node)
