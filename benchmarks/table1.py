@@ -24,7 +24,7 @@ from ab_platform.experiment import Arm, ConfigValue
 from ab_platform.lineage import StudyTrial
 from ab_platform.offline.ablations import ABLATIONS, arms_of
 from ab_platform.offline.activity import count_active
-from ab_platform.offline.arms import OfflineArm, Run, runs
+from ab_platform.offline.arms import OfflineArm, Run, runs, settable
 from ab_platform.offline.comparing import compare_arms
 from ab_platform.offline.evaluating import Setup
 from ab_platform.offline.protocol import OfflineSplit, Protocol, of_dataset
@@ -36,13 +36,13 @@ from ab_platform.tuning.measuring import Bench, Material
 from ab_platform.tuning.searching import Budget, Plan, search
 from ab_platform.tuning.study import best_first, changed, study_of
 from benchmarks import records
+from benchmarks.arms.processes import THREADS
 from models.registry import default_config
 from models.training import threads
 
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
 CONTROL = "multi_vae"
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
 
 Settings = Mapping[str, ConfigValue]
 
@@ -74,7 +74,7 @@ class Study:
         trials: that each arm's tuning has, the first of them with the defaults.
         shared: settings of every arm that has them, in tuning and afterwards.
         own: further settings of single recommenders.
-        ablated: settings of the ablations' arms, beside `shared`.
+        ablated: whether the ablations run on it.
     """
 
     dataset: str
@@ -82,7 +82,7 @@ class Study:
     trials: int
     shared: Settings
     own: Mapping[str, Settings] = field(default_factory=dict)
-    ablated: Settings | None = None
+    ablated: bool = False
 
     def fixed(self, recommender: str, given: Settings) -> dict[str, ConfigValue]:
         """Return the settings of an arm that are not tuned."""
@@ -99,7 +99,7 @@ STUDIES: Mapping[str, Study] = {
         trials=8,
         shared={"batch": 100, "epochs": 60, "patience": 10, "anneal_epochs": 40},
         own={"ract": {"actor_epochs": 30, "critic_epochs": 8}, "mf": {"epochs": 100}},
-        ablated={},
+        ablated=True,
     ),
     # A smaller network than usual, and fewer epochs and trials: here an epoch has 41,000 titles to rank.
     "gowalla": Study(
@@ -173,7 +173,7 @@ def tune_all(place: Place, study: Study, labels: Iterable[str], jobs: int) -> No
 def tuned_arms(place: Place, study: Study, offline: OfflineSplit, labels: Iterable[str]) -> list[OfflineArm]:
     """Return the arms with the settings of their best trials."""
     best = {label: best_trial(plan_of(place, study, offline, label)).recipe for label in labels}
-    return [OfflineArm(label, made.recommender, _plain(changed(made))) for label, made in best.items()]
+    return [OfflineArm(label, made.recommender, settable(changed(made))) for label, made in best.items()]
 
 
 def main_section(place: Place, study: Study, labels: Sequence[str], jobs: int, output: Path) -> str:
@@ -189,18 +189,12 @@ def main_section(place: Place, study: Study, labels: Sequence[str], jobs: int, o
 
 
 def ablation_section(place: Place, study: Study, name: str, jobs: int, output: Path) -> str:
-    """Run an ablation around the tuned control, and return its section."""
+    """Run an ablation with the study's shared settings, and return its section."""
     chosen, offline = ABLATIONS[name], split_of(place, study)
-    shared = {**study.shared, **(study.ablated or {})}
-    known = {arm for setting in chosen.varies for arm in (setting,)}
-    arms = arms_of(
-        chosen,
-        items=len(offline.split.train.items),
-        shared={setting: value for setting, value in shared.items() if setting not in known},
-    )
-    setup = place.setup(jobs)
+    shared = {setting: value for setting, value in study.shared.items() if setting not in chosen.varies}
+    arms = arms_of(chosen, items=len(offline.split.train.items), shared=shared)
     active = count_active(place.setup(1), offline, runs(arms, SEEDS)) if chosen.counts_active else ()
-    found = compare_arms(setup, offline, arms, seeds=SEEDS, against=chosen.control, on_done=_tell)
+    found = compare_arms(place.setup(jobs), offline, arms, seeds=SEEDS, against=chosen.control, on_done=_tell)
     picture = output.parent / "images" / f"ablation-{name}.svg"
     picture.write_text(as_svg(found), encoding="utf-8")
     body = as_markdown(found, picture=picture.relative_to(output.parent).as_posix()).partition("\n")[2].strip()
@@ -230,10 +224,6 @@ def _budget(place: Place, study: Study, offline: OfflineSplit, labels: Iterable[
     return "\n".join(lines)
 
 
-def _plain(config: Mapping[str, object]) -> dict[str, ConfigValue]:
-    return {name: value for name, value in config.items() if isinstance(value, ConfigValue)}
-
-
 def _tell(run: Run, done: int, total: int) -> None:
     say(f"{done} of {total}: {run.arm.label}, seed {run.seed}")
 
@@ -260,6 +250,8 @@ def main() -> None:
     parser.add_argument("--ablations", action="store_true", help="the ablations alone")
     arguments = parser.parse_args()
     place, study = Place(arguments.home.absolute()), STUDIES[arguments.dataset]
+    if arguments.ablations and not study.ablated:
+        parser.error(f"the ablations do not run on {study.dataset}; choose ml-1m")
     os.environ.update(dict.fromkeys(THREADS, "1"))
     ingest(place, study.dataset)
     if arguments.arms:
@@ -267,7 +259,7 @@ def main() -> None:
     if not arguments.ablations:
         text = main_section(place, study, list(ARMS), arguments.jobs, arguments.output)
         records.put_section(arguments.output, f"table1-{study.dataset}", text)
-    for name in ABLATIONS if study.ablated is not None else ():
+    for name in ABLATIONS if study.ablated else ():
         text = ablation_section(place, study, name, arguments.jobs, arguments.output)
         records.put_section(arguments.output, f"ablation-{name}", text)
     return None

@@ -108,7 +108,7 @@ def tuned(store: Store, offline: OfflineSplit, arm: OfflineArm) -> OfflineArm:
     trials = store.trials(arm.recommender, offline.data_hash, code_version(arm.recommender))
     best = max(trials, key=lambda trial: trial.validation_ndcg, default=None)
     if best is not None:
-        return replace(arm, config={**_plain(best.recipe.config), **arm.config})
+        return replace(arm, config={**settable(best.recipe.config), **arm.config})
     if not search_space(arm.recommender):
         return arm
     where = f"--dataset {offline.dataset} --protocol offline" if offline.folder is None else f"--from {offline.folder}"
@@ -118,5 +118,6 @@ def tuned(store: Store, offline: OfflineSplit, arm: OfflineArm) -> OfflineArm:
     )
 
 
-def _plain(config: Mapping[str, object]) -> dict[str, ConfigValue]:
+def settable(config: Mapping[str, object]) -> dict[str, ConfigValue]:
+    """Return the settings of a recipe as an arm takes them."""
     return {name: value for name, value in config.items() if isinstance(value, ConfigValue)}

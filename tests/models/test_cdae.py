@@ -13,27 +13,11 @@ from models.interactions import Interactions
 from models.multi_vae import mask
 from models.recommender import EpochReport, FitOptions, top
 from models.rows import Rows
+from tests.models.few_users import CPU, ITEMS, START, USERS, chance, some_matrix, some_rows
 from tests.models.tastes import two_groups
 
-CPU = torch.device("cpu")
-START = torch.tensor(0.0)  # of training, in epochs
-USERS, ITEMS = 6, 40
 TRAIN = two_groups()
 QUICK = CdaeConfig(hidden=8, batch=40, epochs=4, learning_rate=0.01)
-
-
-def chance(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def some_matrix() -> csr_matrix:
-    dense = (np.random.default_rng(0).random((USERS, ITEMS)) < 0.3).astype(np.float32)
-    dense[2] = 0
-    return csr_matrix(dense)
-
-
-def some_rows() -> Rows:
-    return Rows.of(some_matrix(), CPU)
 
 
 def dense() -> Tensor:
