@@ -16,6 +16,7 @@ from torch.autograd.function import once_differentiable
 
 from models.config import Search, TrainingConfig, number
 from models.gradient import GradientRecommender
+from models.item_layer import ItemLayer
 from models.learner import Learner, Term
 from models.rows import Rows
 
@@ -73,7 +74,7 @@ class MultiVaeNetwork(Learner):
         self.item_bias = nn.Parameter(torch.empty(config.hidden))
         self.to_posterior = nn.Linear(config.hidden, 2 * config.latent)
         self.from_latent = nn.Linear(config.latent, config.hidden)
-        self.to_logits = nn.Linear(config.hidden, items)
+        self.to_logits = ItemLayer(config.hidden, items)
         initialise(self, chance)
 
     def forward(self, rows: Rows, noise: torch.Generator | None = None) -> tuple[Tensor, Posterior]:

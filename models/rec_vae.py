@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from models.config import Search, TrainingConfig, number
 from models.gradient import GradientRecommender
+from models.item_layer import ItemLayer
 from models.learner import Learner, Noise, Pass, Term
 from models.multi_vae import Posterior, bag, mask, multinomial_loss
 from models.rows import Rows
@@ -120,7 +121,7 @@ class RecVaeNetwork(Learner):
         super().__init__()
         self.config = config
         self.encoder = DenseEncoder(items, config)
-        self.decoder = nn.Linear(config.latent, items)
+        self.decoder = ItemLayer(config.latent, items)
         self.old_encoder = DenseEncoder(items, config)
         initialise(self, chance)
 

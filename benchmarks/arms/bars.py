@@ -17,6 +17,10 @@ MEMORY = 3e9
 """Bytes resident while a matrix of MovieLens 20M's size is trained on and ranked."""
 CALL = 0.005
 """Seconds of a slate for one user, 99 of 100 of them."""
+TRAINING, RANKING = 4, 10
+"""How many times as fast as RecBole ours has to train, and as Cornac to rank."""
+RANKING_SECONDS = 15
+"""For 10,000 users."""
 
 
 @dataclass(frozen=True)
@@ -32,12 +36,14 @@ def bars(found: Found) -> Iterator[Bar]:
     """Yield each bar that can be judged with the sides that ran."""
     own, recbole, cornac = automatic(found), found.sides.get("recbole float32"), found.sides.get("cornac")
     if recbole is not None:
-        yield _faster("trains faster than RecBole", own.users_a_second / recbole.users_a_second)
+        yield _faster("trains", "RecBole", own.users_a_second / recbole.users_a_second, TRAINING)
         yield _learns(found, found.sides["recbole whole"])
-        yield _faster("ranks faster than RecBole", recbole.ranking_seconds / own.ranking_seconds)
+        yield _faster("ranks", "RecBole", recbole.ranking_seconds / own.ranking_seconds, 1)
     if cornac is not None:
-        yield _faster("ranks faster than Cornac", cornac.ranking_seconds / own.ranking_seconds)
-    yield _faster("trains faster than a plain dense step", own.users_a_second / found.sides["floor"].users_a_second)
+        yield _faster("ranks", "Cornac", cornac.ranking_seconds / own.ranking_seconds, RANKING)
+    took = own.ranking_seconds
+    yield Bar(f"ranks for 10,000 users in less than {RANKING_SECONDS} s", f"{took:.1f} s", took < RANKING_SECONDS)
+    yield _faster("trains", "a plain dense step", own.users_a_second / found.sides["floor"].users_a_second, 1)
     peak = found.sides["large"].outcome.peak
     yield Bar("trains and ranks at MovieLens 20M's size in less than 3 GB", gigabytes(peak), peak < MEMORY)
     slowest = float(np.quantile(own.outcome.call_seconds, 0.99))
@@ -57,8 +63,9 @@ def one_more_seed(found: Found) -> tuple[float, float]:
     return float(own.mean()) - half, float(own.mean()) + half
 
 
-def _faster(asked: str, times: float) -> Bar:
-    return Bar(asked, f"{times:.1f} times as fast", times > 1)
+def _faster(does: str, other: str, times: float, least: int) -> Bar:
+    asked = f"{does} at least {least} times as fast as {other}" if least > 1 else f"{does} faster than {other}"
+    return Bar(asked, f"{times:.1f} times as fast", times >= least)
 
 
 def _learns(found: Found, recbole: Measured) -> Bar:

@@ -27,13 +27,14 @@ def run(trial: Trial) -> Rates:
     """Measure products and memory on the trial's device, with its threads and its batch."""
     torch.set_num_threads(trial.threads)
     device = torch.device(trial.device)
+    copy, triad = bandwidth(device)
     return Rates(
         processor=processor() if trial.device == "cpu" else torch.cuda.get_device_name(),
         threads=trial.threads,
         decoder={name: decoder_rate(trial.batch, dtype, device) for name, dtype in PRECISIONS.items()},
         square={name: product_rate([(SQUARE, SQUARE, SQUARE)], dtype, device) for name, dtype in PRECISIONS.items()},
-        copy=bandwidth(device)[0],
-        triad=bandwidth(device)[1],
+        copy=copy,
+        triad=triad,
         automatic=resolve(FitOptions(device=trial.device)).precision,
         versions=records.versions(),
     )
