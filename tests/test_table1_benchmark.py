@@ -35,9 +35,7 @@ def test_an_arm_of_its_own_settings_keeps_them_above_the_shared_ones() -> None:
 
 
 def test_a_few_epochs_on_movielens_beat_popularity(store: Store) -> None:
-    ingest(
-        store, "ml-1m", data_home=data_home("ml-1m"), at=datetime(2026, 3, 1, tzinfo=UTC), allow_download=False
-    )
+    ingest(store, "ml-1m", data_home=data_home("ml-1m"), at=datetime(2026, 3, 1, tzinfo=UTC), allow_download=False)
     split = of_dataset(store, "ml-1m", STUDIES["ml-1m"].protocol).split
     assert (len(split.validation.users), len(split.test.users)) == (500, 1_000)
     small = {"hidden": 100, "latent": 32, "batch": 100, "epochs": 6}
