@@ -112,13 +112,13 @@ STUDIES: Mapping[str, Study] = {
     "gowalla": Study(
         "gowalla",
         Protocol(least_users=20, validation_users=2_000, test_users=2_000),
-        trials=4,
+        trials=3,
         shared={"batch": 250, "epochs": 15, "patience": 5, "anneal_epochs": 5, "hidden": 200, "latent": 64},
         own={
             "ract": {"actor_epochs": 9, "critic_epochs": 2},
             "mf": {"epochs": 60},
-            "rec_vae": {"epochs": 8},
-            "pia_rec_vae": {"epochs": 8},
+            "rec_vae": {"epochs": 6},
+            "pia_rec_vae": {"epochs": 6},
         },
     ),
 }
