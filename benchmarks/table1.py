@@ -13,7 +13,7 @@ import argparse
 import os
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -28,7 +28,8 @@ from ab_platform.offline.arms import OfflineArm, Run, runs, settable
 from ab_platform.offline.comparing import compare_arms
 from ab_platform.offline.evaluating import Setup
 from ab_platform.offline.protocol import OfflineSplit, Protocol, of_dataset
-from ab_platform.reporting.offline import as_markdown
+from ab_platform.reporting.markdown import escape
+from ab_platform.reporting.offline import as_markdown, sentences
 from ab_platform.reporting.offline_picture import as_svg
 from ab_platform.storage.store import open_store
 from ab_platform.training import Workshop
@@ -43,6 +44,9 @@ from models.training import threads
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
 CONTROL = "multi_vae"
+
+FURTHER = (("rec_vae", "pia_rec_vae"), ("ease", "pia"))
+"""Controls and treatments that are compared by themselves besides: PIA on RecVAE, and PIA beside what costs less."""
 
 Settings = Mapping[str, ConfigValue]
 
@@ -198,7 +202,18 @@ def main_section(place: Place, study: Study, labels: Sequence[str], jobs: int, o
     picture = output.parent / "images" / f"offline-{study.dataset}.svg"
     picture.write_text(as_svg(found), encoding="utf-8")
     text = as_markdown(found, picture=picture.relative_to(output.parent).as_posix())
-    return "\n\n".join([text.strip(), _budget(place, study, offline, labels), records.versions() + "."])
+    further = "\n".join(_further(place, offline, arms))
+    budget = _budget(place, study, offline, labels)
+    return "\n\n".join([text.strip(), "Beside other controls:", further, budget, records.versions() + "."])
+
+
+def _further(place: Place, offline: OfflineSplit, arms: Iterable[OfflineArm]) -> Iterator[str]:
+    """Say what came of the further comparisons; the trainings are those of the main one."""
+    known = {arm.label: arm for arm in arms}
+    for control, treatment in FURTHER:
+        pair = [known[control], known[treatment]]
+        found = compare_arms(place.setup(1), offline, pair, seeds=SEEDS, against=control)
+        yield from (f"- {escape(sentence)}" for sentence in sentences(found))
 
 
 def ablation_section(place: Place, study: Study, name: str, jobs: int, output: Path) -> str:
@@ -219,8 +234,8 @@ def _budget(place: Place, study: Study, offline: OfflineSplit, labels: Iterable[
     """Say what tuning did."""
     lines = [
         f"Every arm was tuned by {study.trials} trials on the validation users (`abp tune --protocol offline`), the "
-        "first with its defaults; trials that fell behind were given up. Not tuned: "
-        + ", ".join(f"{name} {value}" for name, value in study.shared.items())
+        f"first with its defaults; trials that fell behind were given up. Not tuned: {_words(study.shared)}"
+        + "".join(f"; of {name} {_words(own)}" for name, own in study.own.items())
         + ".\n",
         "| arm | trials | given up | failed | defaults | best | settings that differ from the defaults |",
         "|---|---|---|---|---|---|---|",
@@ -229,12 +244,16 @@ def _budget(place: Place, study: Study, offline: OfflineSplit, labels: Iterable[
         trials = plan_of(place, study, offline, label).trials()
         best = best_first(trials)[0]
         states = [trial.state for trial in trials]
-        settings = ", ".join(f"{name} {value}" for name, value in changed(best.recipe).items()) or "none"
+        settings = _words(changed(best.recipe)) or "none"
         lines.append(
             f"| {label} | {len(trials)} | {states.count('pruned')} | {states.count('failed')} "
             f"| {trials[0].best_so_far or 0.0:.4f} | {best.best_so_far or 0.0:.4f} | {settings} |"
         )
     return "\n".join(lines)
+
+
+def _words(settings: Mapping[str, object]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in settings.items())
 
 
 def _tell(run: Run, done: int, total: int) -> None:
