@@ -41,6 +41,9 @@ from benchmarks.arms.processes import THREADS
 from models.registry import default_config
 from models.training import threads
 
+AT_ONCE: Mapping[str, Mapping[str, ConfigValue]] = {"beta": {"anneal_epochs": 3}}
+"""Settings of single ablations. Grown slowly, a heavy KL weight has not collapsed the epoch that validation chooses."""
+
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
 CONTROL = "multi_vae"
@@ -219,14 +222,16 @@ def _further(place: Place, offline: OfflineSplit, arms: Iterable[OfflineArm]) ->
 def ablation_section(place: Place, study: Study, name: str, jobs: int, output: Path) -> str:
     """Run an ablation with the study's shared settings, and return its section."""
     chosen, offline = ABLATIONS[name], split_of(place, study)
-    shared = {setting: value for setting, value in study.shared.items() if setting not in chosen.varies}
+    given = {**study.shared, **AT_ONCE.get(name, {})}
+    shared = {setting: value for setting, value in given.items() if setting not in chosen.varies}
     arms = arms_of(chosen, items=len(offline.split.train.items), shared=shared)
     active = count_active(place.setup(1), offline, runs(arms, SEEDS)) if chosen.counts_active else ()
     found = compare_arms(place.setup(jobs), offline, arms, seeds=SEEDS, against=chosen.control, on_done=_tell)
     picture = output.parent / "images" / f"ablation-{name}.svg"
     picture.write_text(as_svg(found), encoding="utf-8")
     body = as_markdown(found, picture=picture.relative_to(output.parent).as_posix()).partition("\n")[2].strip()
-    told = [f"## Ablation on {study.dataset}: {name}", chosen.question, body, *(f"- {each.words}" for each in active)]
+    in_use = "\n".join(f"- {each.words}" for each in active)
+    told = [f"## Ablation on {study.dataset}: {name}", chosen.question, body, *([in_use] if active else [])]
     return "\n\n".join(told)
 
 
