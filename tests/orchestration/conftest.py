@@ -24,7 +24,9 @@ from ab_platform.orchestration.processes import end, marked
 
 ROOT = Path(__file__).parents[2]
 DAGS = Path(__file__).parent / "dags"
-ABP = (sys.executable, "-c", "from ab_platform.cli.main import main; main()")
+# Whoever runs the tests in the background of a shell has Ctrl-C ignored, and children inherit that.
+HEED_CTRL_C = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+ABP = (sys.executable, "-c", f"{HEED_CTRL_C}; from ab_platform.cli.main import main; main()")
 PATIENCE_SECONDS = 200.0
 
 

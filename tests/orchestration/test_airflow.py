@@ -21,7 +21,7 @@ from ab_platform.orchestration.client import AirflowClient
 from ab_platform.orchestration.following import Look, culprit, follow, wait_for_dag
 from ab_platform.orchestration.processes import marked
 from ab_platform.orchestration.workers import IDLE
-from tests.orchestration.conftest import Served, served, wait_until
+from tests.orchestration.conftest import PATIENCE_SECONDS, Served, served, wait_until
 
 # One Airflow for all of them, whichever worker runs them.
 pytestmark = [pytest.mark.xdist_group("airflow"), pytest.mark.timeout(600)]
@@ -68,7 +68,7 @@ def test_a_launch_is_followed_its_question_answered_and_the_same_launch_again_ru
         wrong = airflow.abp("answer", "asks", "perhaps", exit_code=1).stderr
         assert "'perhaps' is no answer to 'Ship the treatment?'; choose 'ship' or 'stop'" in wrong
         assert "asks: ship" in airflow.abp("answer", "asks", "SH").stderr
-        stdout, stderr = launching.communicate(timeout=60)
+        stdout, stderr = launching.communicate(timeout=PATIENCE_SECONDS)
         assert launching.returncode == 0, stderr
     assert re.search(r"Airflow runs it: http://127.0.0.1:\d+/dags/\w+/runs/abp__asks__[0-9a-f]{10}\n", stderr)
     assert "train [pia]: success" in stderr
@@ -110,7 +110,7 @@ def test_ctrl_c_leaves_the_run_going_and_says_so(airflow: Served, client: Airflo
         with airflow.started("launch", str(file), "--airflow", "--approval", "rule") as launching:
             wait_until(lambda: runs_now(client, run_id, "replay", tries=1), airflow)
             launching.send_signal(signal.SIGINT)
-            _, stderr = launching.communicate(timeout=60)
+            _, stderr = launching.communicate(timeout=PATIENCE_SECONDS)
         assert launching.returncode == 130, stderr
         assert f"the run goes on in Airflow: {client.page(DAG_ID, run_id)}" in stderr
         assert runs_now(client, run_id, "replay", tries=1)
