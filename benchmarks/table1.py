@@ -41,9 +41,6 @@ from benchmarks.arms.processes import THREADS
 from models.registry import default_config
 from models.training import threads
 
-AT_ONCE: Mapping[str, Mapping[str, ConfigValue]] = {"beta": {"anneal_epochs": 3}}
-"""Settings of single ablations. Grown slowly, a heavy KL weight has not collapsed the epoch that validation chooses."""
-
 SEEDS = (1, 2, 3)
 TUNING_SEED = 0
 CONTROL = "multi_vae"
@@ -52,6 +49,9 @@ FURTHER = (("rec_vae", "pia_rec_vae"), ("ease", "pia"))
 """Controls and treatments that are compared by themselves besides: PIA on RecVAE, and PIA beside what costs less."""
 
 Settings = Mapping[str, ConfigValue]
+
+ABLATED_WITH: Mapping[str, Settings] = {"beta": {"anneal_epochs": 3}}
+"""Settings of single ablations. Grown slowly, a heavy KL weight has not collapsed the epoch that validation chooses."""
 
 ARMS: Mapping[str, tuple[str, Settings]] = {
     "popularity": ("popularity", {}),
@@ -222,7 +222,7 @@ def _further(place: Place, offline: OfflineSplit, arms: Iterable[OfflineArm]) ->
 def ablation_section(place: Place, study: Study, name: str, jobs: int, output: Path) -> str:
     """Run an ablation with the study's shared settings, and return its section."""
     chosen, offline = ABLATIONS[name], split_of(place, study)
-    given = {**study.shared, **AT_ONCE.get(name, {})}
+    given = {**study.shared, **ABLATED_WITH.get(name, {})}
     shared = {setting: value for setting, value in given.items() if setting not in chosen.varies}
     arms = arms_of(chosen, items=len(offline.split.train.items), shared=shared)
     active = count_active(place.setup(1), offline, runs(arms, SEEDS)) if chosen.counts_active else ()

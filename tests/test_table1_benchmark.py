@@ -5,10 +5,11 @@ from datetime import UTC, datetime
 import pytest
 
 from ab_platform.datasets.ingest import ingest
+from ab_platform.offline.ablations import ABLATIONS
 from ab_platform.offline.protocol import of_dataset
 from ab_platform.statistics.paired import paired
 from ab_platform.storage.store import Store
-from benchmarks.table1 import ARMS, CONTROL, STUDIES
+from benchmarks.table1 import ABLATED_WITH, ARMS, CONTROL, FURTHER, STUDIES
 from models.ranking import evaluate
 from models.recommender import FitOptions
 from models.registry import RECOMMENDERS, checked_config, create
@@ -18,6 +19,12 @@ from tests.datasets.test_real_data import data_home
 def test_every_recommender_is_compared_and_the_control_is_among_them() -> None:
     assert {recommender for recommender, _ in ARMS.values()} == RECOMMENDERS.keys()
     assert CONTROL in ARMS
+    assert {label for pair in FURTHER for label in pair} <= ARMS.keys()
+
+
+def test_an_ablation_is_given_no_setting_that_it_varies() -> None:
+    assert ABLATED_WITH.keys() <= ABLATIONS.keys()
+    assert all(not given.keys() & set(ABLATIONS[name].varies) for name, given in ABLATED_WITH.items())
 
 
 @pytest.mark.parametrize("dataset", STUDIES)

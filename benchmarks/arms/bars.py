@@ -65,7 +65,7 @@ def one_more_seed(found: Found) -> tuple[float, float]:
 
 def _faster(does: str, other: str, times: float, least: int) -> Bar:
     asked = f"{does} at least {least} times as fast as {other}" if least > 1 else f"{does} faster than {other}"
-    return Bar(asked, f"{times:.1f} times as fast", times >= least)
+    return Bar(asked, f"{times:.1f} times as fast", times >= least if least > 1 else times > 1)
 
 
 def _learns(found: Found, recbole: Measured) -> Bar:
