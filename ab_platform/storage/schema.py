@@ -182,6 +182,7 @@ experiments = Table(
         UtcDateTime,
         comment="since when raw events are on their way out: none is stored or counted any more; user-days stay",
     ),
+    Column("fallback", String, comment="artifact of the popularity that serves where an arm fails"),
 )
 
 experiment_changes = Table(
@@ -273,6 +274,29 @@ mixed_users = Table(
         "at", UtcDateTime, nullable=False, comment="first impression of a second arm; from that day on the user is out"
     ),
     sqlite_with_rowid=False,
+)
+
+# Who may ask, and who asked to be forgotten ---------------------------------------------------------------------------
+
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("token_id", String, primary_key=True),
+    Column("client", String, nullable=False),
+    Column("secret_hash", String, nullable=False, comment="sha256 of the secret, which is shown once and kept nowhere"),
+    Column("scopes", Document, nullable=False),
+    Column("experiments", Document, comment="keys it is for; none for every experiment"),
+    Column("requests_per_second", Float),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("revoked_at", UtcDateTime),
+)
+
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("user_digest", String, primary_key=True, comment="sha256 of the user id, which is kept nowhere"),
+    Column("erased_at", UtcDateTime, nullable=False, comment="what happened before is not taken again"),
 )
 
 # What was computed --------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def _statements(engine: Engine) -> dict[str, list[str]]:
 
 def test_a_second_migration_applies_nothing(empty_url: str) -> None:
     engine = connect(empty_url)
-    assert migrate(engine) == ("0001", "0002", "0003", "0004")
+    assert migrate(engine) == ("0001", "0002", "0003", "0004", "0005")
     assert migrate(engine) == ()
     check_migrated(engine)
 
@@ -62,7 +62,7 @@ def test_two_migrations_at_once_apply_every_revision_once(empty_url: str) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(migrate_together, [connect(empty_url), connect(empty_url)]))
-    assert sorted(applied) == [(), ("0001", "0002", "0003", "0004")]
+    assert sorted(applied) == [(), ("0001", "0002", "0003", "0004", "0005")]
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -107,7 +107,7 @@ def test_what_was_computed_before_is_kept_and_what_counts_more_is_counted_anew(e
         command.upgrade(configured(connection), "0001")
         for statement in BEFORE_0002:
             connection.execute(text(statement))
-    assert migrate(engine) == ("0002", "0003", "0004")
+    assert migrate(engine) == ("0002", "0003", "0004", "0005")
     with reading(engine) as connection:
         lifts = connection.execute(text("SELECT metric, lift, role, difference, interval_alpha FROM lifts")).all()
         splits = connection.execute(text("SELECT scope, p_value, e_value FROM sample_ratios")).all()
@@ -138,7 +138,7 @@ def test_the_days_of_who_clicked_on_several_are_counted_anew(empty_url: str) -> 
         for user, day, clicks in (("u", 1, 1), ("u", 2, 0), ("u", 3, 2), ("v", 1, 2), ("v", 2, 0)):
             values = f"'old', '{user}', 'home_card', '2026-03-0{day}', 'pia', 3, 1, 1, {clicks}, 0, 0, 0, 0, 0, 0, 0, 0"
             connection.execute(text(f"INSERT INTO user_days VALUES ({values}, '2026-03-0{day} 10:00:00')"))
-    assert migrate(engine) == ("0003", "0004")
+    assert migrate(engine) == ("0003", "0004", "0005")
     with reading(engine) as connection:
         opened = connection.execute(text("SELECT user_id, day FROM open_user_days")).all()
     assert [(user, str(day)) for user, day in opened] == [("u", "2026-03-01")]
