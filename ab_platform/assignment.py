@@ -11,6 +11,7 @@ import math
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import accumulate, pairwise
 
 import numpy as np
@@ -65,7 +66,7 @@ def unit_hash(seed: str, value: str, *, version: int = 2) -> float | None:
 
 def bucket(salt: str, user_id: str) -> int:
     """Return the user's bucket under a salt, in [0, 10000)."""
-    once = _fnv1a(_code_units(salt + user_id))
+    once = _fnv1a(_code_units(user_id), _salted(salt))
     return _fnv1a(str(once).encode()) % BUCKETS
 
 
@@ -81,7 +82,7 @@ def buckets(salt: str, user_ids: UserIds) -> NDArray[np.int64]:
         `(users,)` int64 in [0, 10000).
     """
     ids: Sequence[str] = user_ids.tolist() if isinstance(user_ids, np.ndarray) else user_ids
-    salted = _fnv1a(_code_units(salt))
+    salted = _salted(salt)
     found = np.empty(len(ids), dtype=np.int64)
     for start in range(0, len(ids), _USERS_PER_BLOCK):
         block = ids[start : start + _USERS_PER_BLOCK]
@@ -178,7 +179,15 @@ def _check_salts(layer_salt: str, experiment_salt: str) -> None:
         )
 
 
-def _code_units(text: str) -> tuple[int, ...]:
+@lru_cache(maxsize=1024)
+def _salted(salt: str) -> int:
+    """Return the state of the hash after the salt, which all users share."""
+    return _fnv1a(_code_units(salt))
+
+
+def _code_units(text: str) -> Sequence[int]:
+    if text.isascii():
+        return text.encode()
     encoded = _encode(text)
     return struct.unpack(f"<{len(encoded) // 2}H", encoded)
 
@@ -187,8 +196,7 @@ def _encode(text: str) -> bytes:
     return text.encode("utf-16-le", "surrogatepass")  # half a surrogate pair is one code unit, as in JavaScript
 
 
-def _fnv1a(code_units: Iterable[int]) -> int:
-    state = _OFFSET
+def _fnv1a(code_units: Iterable[int], state: int = _OFFSET) -> int:
     for unit in code_units:
         state = (state ^ unit) * _PRIME & _MASK
     return state
