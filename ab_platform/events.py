@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal, get_args
 from uuid import UUID
 
@@ -15,6 +15,9 @@ Surface = Literal["home_card", "movie_card"]
 SURFACES: tuple[Surface, ...] = get_args(Surface)
 
 EventKind = Literal["impression", "click", "watch"]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 LONGEST_WATCH_SECONDS = 24 * 3600.0
 LONGEST_LATENCY_MS = 3600 * 1000.0
@@ -48,10 +51,7 @@ class Event:
         Raises:
             EventError: for a time without a zone, an unknown surface, or an empty user or title.
         """
-        if self.at.tzinfo is None:
-            raise EventError(f"event time {self.at.isoformat()} has no time zone; send it in UTC, with +00:00")
-        if self.surface not in SURFACES:
-            raise EventError(f"surface {self.surface!r} is unknown; it must be one of {', '.join(SURFACES)}")
+        _check_time_and_place(self.at, self.surface)
         if not self.user_id or not self.title_id:
             raise EventError("an event needs a user_id and a title_id; one of them is empty")
 
@@ -113,6 +113,37 @@ class Watch(Event):
 AnyEvent = Impression | Click | Watch
 
 
+@dataclass(frozen=True, slots=True)
+class Exposure:
+    """Word of a client that renders its own slates: an assigned user was served on a surface.
+
+    It is no raw event. It stands where no earlier one of the user on the surface does, an impression's or another.
+
+    Attributes:
+        experiment: key of the experiment.
+        user_id: the user, as the client names it.
+        arm: the user's assigned arm.
+        surface: where the user was served.
+        at: when, with a time zone.
+    """
+
+    experiment: str
+    user_id: str
+    arm: str
+    surface: Surface
+    at: datetime
+
+    def __post_init__(self) -> None:
+        """Check what every exposure must satisfy.
+
+        Raises:
+            EventError: for a time without a zone, an unknown surface, or an empty user.
+        """
+        _check_time_and_place(self.at, self.surface)
+        if not self.user_id:
+            raise EventError("an exposure needs a user_id; it is empty")
+
+
 def event_id(at: datetime, key: str) -> UUID:
     """Make the time-ordered id of an event from its time and a key that is unique to it.
 
@@ -123,8 +154,15 @@ def event_id(at: datetime, key: str) -> UUID:
         at: when it happened, with a time zone.
         key: unique to the event, such as `experiment/user/visit/position/kind`.
     """
-    milliseconds = int(at.astimezone(UTC).timestamp() * 1000)
+    milliseconds = (at - _EPOCH) // _MILLISECOND  # in integers: a float of seconds may fall short of one
     digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=10).digest())
     high = digest >> 68
     low = digest & ((1 << 62) - 1)
     return UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+
+
+def _check_time_and_place(at: datetime, surface: str) -> None:
+    if at.tzinfo is None:
+        raise EventError(f"event time {at.isoformat()} has no time zone; send it in UTC, with +00:00")
+    if surface not in SURFACES:
+        raise EventError(f"surface {surface!r} is unknown; it must be one of {', '.join(SURFACES)}")

@@ -1,0 +1,1 @@
+"""What a worker of the online service does between its requests and the store."""
