@@ -29,12 +29,15 @@ def ingest_data(definition: str) -> str:
     """Bring the experiment's data set in, unless it is there; return its name."""
     from ab_platform.datasets.ingest import ingest
     from ab_platform.experiment_file import parse
+    from ab_platform.pseudonym import Pseudonyms
     from ab_platform.settings import from_environment
 
     dataset = parse(definition).data.dataset
+    settings = from_environment()
     with store() as opened:
         if opened.dataset(dataset) is None:
-            ingest(opened, dataset, data_home=from_environment().data_home, at=now())
+            known_by = Pseudonyms(settings.user_id_key)
+            ingest(opened, dataset, data_home=settings.data_home, at=now(), pseudonyms=known_by)
     return dataset
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, bar, print_json, print_table, say, store
+from ab_platform.cli.console import AsJson, bar, print_json, print_table, pseudonyms, say, store
 
 QUIET_SECONDS = 2.0
 """A file that is read sooner needs no bar."""
@@ -44,7 +44,9 @@ def attributes(
                 advance(progress.done, progress.total, stage=f"{progress.stage} {file.name}")
 
         names = None if only is None else [name.strip() for name in only.split(",") if name.strip()]
-        done = load_attributes(store(), file, dataset=dataset, user=user, only=names, progress=report)
+        done = load_attributes(
+            store(), file, dataset=dataset, user=user, only=names, pseudonyms=pseudonyms(), progress=report
+        )
     if as_json:
         return print_json(done)
     print_table(

@@ -29,6 +29,7 @@ from rich.table import Column, Table
 from ab_platform.settings import Settings, from_environment
 
 if TYPE_CHECKING:
+    from ab_platform.pseudonym import Pseudonyms
     from ab_platform.storage.store import Store
     from ab_platform.training import Workshop
 
@@ -64,6 +65,17 @@ def store(*, migrate: bool = False) -> Store:
     chosen = settings()
     fresh = chosen.database_url.startswith("sqlite") and not (chosen.home / "abp.db").exists()
     return open_store(chosen.database_url, migrate=migrate or fresh)
+
+
+def pseudonyms() -> Pseudonyms:
+    """Return how users are known; ids that people and files give go through it, once.
+
+    Raises:
+        PlatformError: for a key that is too short.
+    """
+    from ab_platform.pseudonym import Pseudonyms
+
+    return Pseudonyms(settings().user_id_key)
 
 
 def workshop(device: str = "auto") -> Workshop:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, say, settings, store
+from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, pseudonyms, say, settings, store
 from ab_platform.datasets.catalog import NAMES
 
 if TYPE_CHECKING:
@@ -48,6 +48,8 @@ def ingest(
     as_json: AsJson = False,
 ) -> None:
     """Bring interactions and titles into the store; a second ingest changes nothing.
+
+    With ABP_USER_ID_KEY set, users are kept by keyed hashes of their ids.
 
     Example: abp ingest ml-1m
     """
@@ -103,5 +105,6 @@ def ingest_with_bar(
             skip_bad=skip_bad,
             allow_download=allow_download,
             seed=seed,
+            pseudonyms=pseudonyms(),
             progress=report,
         )

@@ -22,6 +22,7 @@ from ab_platform.cli.console import (
     out,
     print_json,
     print_table,
+    pseudonyms,
     say,
     settings,
     store,
@@ -158,12 +159,18 @@ def assign(
 ) -> None:
     """Explain a user's assignment: bucket, layer slice, arm, or why not.
 
+    With ABP_USER_ID_KEY set, give the user's own id; what is printed is the id that the platform knows.
+
     Example: abp assign pia-vs-multivae 42
     """
     from ab_platform.serving import place
 
-    launched = store().experiment(key)
-    placement = place(launched, user)
+    opened, known = store(), pseudonyms()
+    launched = opened.experiment(key)
+    dataset = opened.dataset(launched.experiment.data.dataset)
+    if dataset is not None:
+        known.require(dataset.content_hash, dataset.dataset)
+    placement = place(launched, known.of(user))
     if as_json:
         return print_json(placement)
     return out.print(explain(launched, placement), soft_wrap=True)

@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from ab_platform.datasets.locate import locate
 from ab_platform.datasets.naming import ColumnNames
+from ab_platform.datasets.pseudonymous import Pseudonymous
 from ab_platform.datasets.source import BadRows, IngestProgress, Source
 from ab_platform.errors import DataError, StoreError
 from ab_platform.lineage import Dataset, Title
+from ab_platform.pseudonym import OWN_IDS, Pseudonyms
 
 if TYPE_CHECKING:
     from ab_platform.storage.datasets import DatasetWriter
@@ -48,6 +50,7 @@ def ingest(
     skip_bad: bool = False,
     allow_download: bool = True,
     seed: int = 0,
+    pseudonyms: Pseudonyms = OWN_IDS,
     progress: Report | None = None,
 ) -> Ingested:
     """Bring a data set into the store in one transaction; a second ingest of the same content changes nothing.
@@ -62,10 +65,12 @@ def ingest(
         skip_bad: leave bad rows out and count them, where otherwise the first one refuses the source.
         allow_download: whether a name that is not in `data_home` may be fetched.
         seed: of `synthetic`.
+        pseudonyms: how its users are known.
         progress: told how far it is.
 
     Raises:
-        DataError: nothing there by that name, a bad row, or other content under that name.
+        DataError: nothing there by that name, a bad row, or other content under that name, also where only the users
+            are known otherwise.
     """
     tell = progress or _tell_nobody
     found = locate(
@@ -76,23 +81,24 @@ def ingest(
         allow_download=allow_download,
         on_bytes=lambda done, total: tell(IngestProgress("downloading", done, total, "bytes")),
     )
-    return _bring(store, found, name or found.name, at=at, bad=BadRows(skip=skip_bad), tell=tell)
+    known = Pseudonymous(found, pseudonyms)
+    return _bring(store, known, name or found.name, at=at, bad=BadRows(skip=skip_bad), tell=tell)
 
 
-def _bring(store: Store, source: Source, name: str, *, at: datetime, bad: BadRows, tell: Report) -> Ingested:
+def _bring(store: Store, source: Pseudonymous, name: str, *, at: datetime, bad: BadRows, tell: Report) -> Ingested:
     def tick(done: int) -> None:
         # The titles are hashed too, and only the interactions are counted.
         tell(IngestProgress("checking", min(done, source.size), source.size, source.unit))
 
     content_hash = source.content_hash(tick)
-    if (standing := _standing(store, name, content_hash, source.place)) is not None:
+    if (standing := _standing(store, name, content_hash, source)) is not None:
         return standing
     try:
         with store.ingesting(name, content_hash, source.place, at) as writer:
             return Ingested(_write(writer, source, bad, tell), changed=True)
     except StoreError:
         # Another process may have brought the same in meanwhile; then there is nothing left to do.
-        if (standing := _standing(store, name, content_hash, source.place)) is None:
+        if (standing := _standing(store, name, content_hash, source)) is None:
             raise
         return standing
 
@@ -101,15 +107,17 @@ def _tell_nobody(progress: IngestProgress) -> None:
     return
 
 
-def _standing(store: Store, name: str, content_hash: str, place: str) -> Ingested | None:
+def _standing(store: Store, name: str, content_hash: str, source: Pseudonymous) -> Ingested | None:
     """Return the data set of that name where it is there, with the same content."""
     known = store.dataset(name)
     if known is None:
         return None
+    source.pseudonyms.require(known.content_hash, known.dataset)
     if known.content_hash != content_hash:
         raise DataError(
             f"data set '{known.dataset}' is there with other content: {known.content_hash[:12]} from {known.source}, "
-            f"now {content_hash[:12]} from {place}; a data set never changes, so ingest it as another: --name OTHER"
+            f"now {content_hash[:12]} from {source.place}; a data set never changes, so ingest it as another: "
+            "--name OTHER"
         )
     return Ingested(known, changed=False)
 

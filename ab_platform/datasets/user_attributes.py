@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from ab_platform.datasets.source import IngestProgress, Unit
 from ab_platform.datasets.users_table import UsersTable, read_users
 from ab_platform.errors import DataError, NotFoundError, nearest
+from ab_platform.pseudonym import OWN_IDS, Pseudonyms
 
 if TYPE_CHECKING:
     from ab_platform.storage.store import Store
@@ -81,6 +82,7 @@ def load_attributes(
     dataset: str,
     user: str = "user_id",
     only: Sequence[str] | None = None,
+    pseudonyms: Pseudonyms = OWN_IDS,
     progress: Report | None = None,
 ) -> Loaded:
     """Store each column of a file as an attribute of the data set's users, in place of what it was of them.
@@ -94,16 +96,20 @@ def load_attributes(
         dataset: whose users they are.
         user: column that names the user.
         only: columns to take; all others where None.
+        pseudonyms: how users are known; the file has their own ids.
         progress: told how far it is.
 
     Raises:
         NotFoundError: for a data set that is not ingested.
-        DataError: for a file, column or row that cannot be taken, or a user who stands there twice.
+        DataError: for a file, column or row that cannot be taken, a user who stands there twice, or a data set whose
+            users are known otherwise.
     """
     tell = progress or _tell_nobody
-    if store.dataset(dataset) is None:
+    standing = store.dataset(dataset)
+    if standing is None:
         known = nearest(dataset, (each.dataset for each in store.datasets()))
         raise NotFoundError(f"data set '{dataset}' is not ingested; {known}")
+    pseudonyms.require(standing.content_hash, dataset)
     found = read_users(
         path,
         user=user,
@@ -111,7 +117,7 @@ def load_attributes(
         on_read=lambda done, total, unit: tell(IngestProgress("reading", done, total, unit)),
     )
     _require_names(found)
-    users = np.array(found.users.to_pylist(), dtype=object)
+    users = np.array(pseudonyms.of_all(found.users.to_pylist()), dtype=object)
     columns = {name: _Values.of(found, name) for name in found.columns}
     for place, (name, column) in enumerate(columns.items()):
         store.write_attributes(dataset, name, _pairs(users, column, _Writing(tell, name, place, len(columns))))
