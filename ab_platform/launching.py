@@ -13,11 +13,14 @@ from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
 from ab_platform.power_plan import PowerPlan
 from ab_platform.quality import qualities, require_quality
-from ab_platform.serving import Histories, Server
+from ab_platform.serving import FALLBACK, Histories, Server
 from ab_platform.storage.store import Store
 from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, recipe, train, trained
 from models.popularity import Popularity
-from models.recommender import FitOptions
+from models.recommender import FitOptions, Recommender
+
+FALLBACK_ARM = Arm(FALLBACK, "popularity", 1.0)
+"""What serves where an arm fails; it is frozen with the arms."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +145,7 @@ def launch(
     on_epoch: Callable[[Arm], OnEpoch] | None = None,
     reason: str | None = None,
 ) -> Launch:
-    """Train what is not trained, freeze salts, weights and artifacts, and start the experiment.
+    """Train what is not trained, freeze salts, weights, artifacts and the fallback's, and start the experiment.
 
     Launching the same definition again changes nothing and returns the launch that stands.
 
@@ -167,6 +170,7 @@ def launch(
         for arm in experiment.arms
     ]
     require_quality(qualities(experiment, made, snap))
+    fallback = train(store, workshop, snap, FALLBACK_ARM, at=at)
     starts_at = datetime.combine(experiment.starts_on or at.astimezone(UTC).date(), time(), UTC)
     started = Launch(
         experiment=experiment,
@@ -176,6 +180,7 @@ def launch(
         launched_at=at,
         starts_at=starts_at,
         ends_at=starts_at + timedelta(days=experiment.days),
+        fallback=fallback.artifact_id,
     )
     store.count_interactions(experiment.data.dataset, least_rating=experiment.data.least_rating)
     store.launch(started, reason=reason)
@@ -183,12 +188,20 @@ def launch(
 
 
 def server(store: Store, workshop: Workshop, launched: Launch, snap: Snapshot) -> Server:
-    """Load the frozen arms of a launched experiment into a server."""
-    fallback = Popularity()
-    fallback.fit(snap.train, None, FitOptions())
+    """Load the frozen arms of a launched experiment, and its fallback, into a server."""
     recommenders = {arm: load_arm(workshop, artifact_id) for arm, artifact_id in launched.artifacts.items()}
     histories = Histories({user: list(titles) for user, titles in snap.population().histories.items()})
+    fallback = _fallback(workshop, launched, snap)
     return Server(launched, recommenders, fallback=fallback, histories=histories, store=store)
+
+
+def _fallback(workshop: Workshop, launched: Launch, snap: Snapshot) -> Recommender:
+    """Load the frozen popularity; for a launch that froze none, or whose files are gone, count it from the data."""
+    if launched.fallback is not None and (workshop.artifacts / launched.fallback).is_dir():
+        return load_arm(workshop, launched.fallback)
+    popularity = Popularity()
+    popularity.fit(snap.train, None, FitOptions())
+    return popularity
 
 
 def _standing(store: Store, experiment: Experiment) -> Launch | None:
@@ -210,14 +223,16 @@ def _restore_artifacts(
     Raises:
         DataError: where this version's training gives another artifact than the one that was frozen.
     """
-    for arm in standing.experiment.arms:
-        frozen = standing.artifacts[arm.name]
+    kept = [(arm, standing.artifacts[arm.name]) for arm in standing.experiment.arms]
+    kept += [] if standing.fallback is None else [(FALLBACK_ARM, standing.fallback)]
+    for arm, frozen in kept:
         if (workshop.artifacts / frozen).is_dir():
             continue
-        made = train(store, workshop, snap, arm, at=at, on_epoch=on_epoch(arm) if on_epoch else None)
+        shown = on_epoch(arm) if on_epoch and arm is not FALLBACK_ARM else None
+        made = train(store, workshop, snap, arm, at=at, on_epoch=shown)
         if made.artifact_id != frozen:
             raise DataError(
-                f"artifact {frozen} of arm {arm.name} is gone from {workshop.artifacts}, and this version or machine "
+                f"artifact {frozen} of {arm.name} is gone from {workshop.artifacts}, and this version or machine "
                 f"trains {made.artifact_id} instead; put the folder back, or launch under a new key"
             )
 

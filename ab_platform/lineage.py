@@ -159,6 +159,8 @@ class Launch:
         ends_at: planned end, exclusive.
         stopped_at: when it was stopped, if it was.
         events_deleted_at: since when its raw events are deleted and no more are taken; None while they are kept.
+        fallback: artifact id of the popularity that serves where an arm fails; None for launches of versions that did
+            not freeze it.
     """
 
     experiment: Experiment
@@ -170,6 +172,7 @@ class Launch:
     ends_at: datetime
     stopped_at: datetime | None = None
     events_deleted_at: datetime | None = None
+    fallback: str | None = None
 
 
 Action = Literal["launch", "ramp", "gate", "decide", "stop", "replay", "simulate", "delete_events"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Row, Select, insert, select, update
+from sqlalchemy import Connection, Row, Select, func, insert, select, update
 
 from ab_platform.assignment import BUCKETS
 from ab_platform.errors import ExperimentError, NotFoundError, nearest
@@ -146,6 +146,17 @@ def changes(connection: Connection, key: str) -> tuple[Change, ...]:
     )
 
 
+def changes_so_far(connection: Connection) -> int:
+    """Return a number that grows with every launch, ramp, stop and note, of whatever experiment."""
+    return connection.execute(select(func.max(experiment_changes.c.change_id))).scalar_one() or 0
+
+
+def made_up(connection: Connection) -> frozenset[str]:
+    """Return the experiments whose visits are not live: replayed or simulated, on their own calendar."""
+    actions = experiment_changes.c.action.in_(("replay", "simulate"))
+    return frozenset(connection.execute(select(experiment_changes.c.experiment).where(actions).distinct()).scalars())
+
+
 def without_events() -> Select[str]:
     """Select the experiments whose raw events were deleted: nothing of them is stored or counted any more."""
     return select(experiments.c.experiment).where(experiments.c.events_deleted_at.is_not(None))
@@ -198,17 +209,19 @@ def _require_same(standing: Launch, wanted: Launch) -> None:
         raise ExperimentError(f"{_told_stopped(standing)}; a relaunch takes a new key", ("key",))
     if standing.experiment.document() != wanted.experiment.document():
         raise ExperimentError(f"'{key}' is launched with another definition; a relaunch takes a new key", ("key",))
-    if dict(standing.artifacts) != dict(wanted.artifacts):
+    if (dict(standing.artifacts), standing.fallback) != (dict(wanted.artifacts), wanted.fallback):
         raise ExperimentError(f"'{key}' is launched with other artifacts; a relaunch takes a new key", ("key",))
 
 
 def _require_artifacts(connection: Connection, launched: Launch) -> None:
-    wanted = {arm.name: launched.artifacts.get(arm.name) for arm in launched.experiment.arms}
+    wanted = {f"arm '{arm.name}'": launched.artifacts.get(arm.name) for arm in launched.experiment.arms}
+    if launched.fallback is not None:
+        wanted["the fallback"] = launched.fallback
     query = select(artifacts.c.artifact_id).where(artifacts.c.artifact_id.in_(filter(None, wanted.values())))
     known = set(connection.execute(query).scalars())
-    for arm, artifact_id in wanted.items():
+    for of, artifact_id in wanted.items():
         if artifact_id not in known:
-            raise NotFoundError(f"artifact {artifact_id!r} of arm '{arm}' is not registered; train the arm first")
+            raise NotFoundError(f"artifact {artifact_id!r} of {of} is not registered; train it first")
 
 
 def _write(connection: Connection, launched: Launch) -> None:
@@ -225,6 +238,7 @@ def _write(connection: Connection, launched: Launch) -> None:
         "starts_at": launched.starts_at,
         "ends_at": launched.ends_at,
         "stopped_at": launched.stopped_at,
+        "fallback": launched.fallback,
     }
     connection.execute(insert(experiments), values)
     connection.execute(insert(arms), [_arm_values(launched, place) for place in range(len(experiment.arms))])
@@ -262,6 +276,7 @@ def _launch(row: Row[*tuple[object, ...]], frozen: Mapping[str, str]) -> Launch:
         ends_at=row.ends_at,
         stopped_at=row.stopped_at,
         events_deleted_at=row.events_deleted_at,
+        fallback=row.fallback,
     )
 
 

@@ -104,9 +104,10 @@ def test_arms_are_wanted_by_name_seed_and_epochs() -> None:
 
 
 def test_what_is_stale_is_what_new_data_would_train(data: Store, workshop: Workshop) -> None:
-    launching.launch(data, workshop, EXPERIMENT, snapshot(data, EXPERIMENT.data), at=NOW)
+    launched = launching.launch(data, workshop, EXPERIMENT, snapshot(data, EXPERIMENT.data), at=NOW)
     assert stale(data, workshop) == ()
-    (workshop.artifacts / data.artifacts()[0].artifact_id).rename(workshop.artifacts / "gone")
+    frozen = launched.artifacts["multi_vae"]
+    (workshop.artifacts / frozen).rename(workshop.artifacts / "gone")
     [gone] = stale(data, workshop)
-    assert train_wanted(data, workshop, gone, at=NOW).artifact_id == data.artifacts()[0].artifact_id
+    assert train_wanted(data, workshop, gone, at=NOW).artifact_id == frozen
     assert isinstance(gone, Wanted)

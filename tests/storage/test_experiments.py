@@ -46,6 +46,24 @@ def test_a_key_with_other_artifacts_is_refused(store: Store) -> None:
         store.launch(other)
 
 
+def test_the_fallback_comes_back_and_another_one_is_refused(store: Store) -> None:
+    launched = replace(launch(), fallback="artifact-control")
+    register(store, launched)
+    store.launch(launched)
+    assert store.experiment(KEY) == launched
+    assert store.experiment(KEY).fallback == "artifact-control"
+    with pytest.raises(ExperimentError, match=f"'{KEY}' is launched with other artifacts; a relaunch takes a new key"):
+        store.launch(replace(launched, fallback="artifact-pia"))
+
+
+def test_a_fallback_that_was_not_trained_is_refused_and_leaves_nothing(store: Store) -> None:
+    launched = launch()
+    register(store, launched)
+    with pytest.raises(NotFoundError, match="artifact 'nowhere' of the fallback is not registered; train it first"):
+        store.launch(replace(launched, fallback="nowhere"))
+    assert store.experiments() == ()
+
+
 def test_a_stopped_key_is_not_launched_again(store: Store) -> None:
     launched = started(store)
     store.stop(KEY, at=after(days=1))
