@@ -161,6 +161,16 @@ def event_id(at: datetime, key: str) -> UUID:
     return UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
 
 
+def first_id(at: datetime) -> UUID:
+    """Return the lowest id that an event of a moment, to the millisecond, may have."""
+    return UUID(int=(at - _EPOCH) // _MILLISECOND << 80)
+
+
+def moment_of(identity: UUID) -> datetime:
+    """Return the moment in a time-ordered id, to the millisecond."""
+    return _EPOCH + timedelta(milliseconds=identity.int >> 80)
+
+
 def _check_time_and_place(at: datetime, surface: str) -> None:
     if at.tzinfo is None:
         raise EventError(f"event time {at.isoformat()} has no time zone; send it in UTC, with +00:00")

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cached_property
+from itertools import islice
 from uuid import UUID
 
 import numpy as np
@@ -22,6 +24,14 @@ from models.recommender import NO_TITLE, Recommender, top
 logger = logging.getLogger(__name__)
 
 FALLBACK = "popularity"
+
+ROWS_AT_ONCE = 8
+"""Histories that are scored at once, always so many: the rest is filled up with empty ones.
+
+Libraries choose their way through a product by its shape, and round differently: of 20,000 users, one or two got two
+titles in another order alone than in a batch. With one shape a slate depends on its own history only. With fewer rows
+a batch takes longer; with more, a single request does.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +123,7 @@ class Server:
     Args:
         launch: the experiment and its state.
         recommenders: each arm's recommender, by arm name.
-        fallback: answers when an arm fails.
+        fallback: answers when an arm fails; popularity, which scores every history alike.
         histories: what users have seen.
         store: takes the events; None serves without recording.
     """
@@ -134,6 +144,16 @@ class Server:
         self._store = store
         everyone = [*self._recommenders.values(), fallback]
         self._vocabularies = {id(each): Vocabulary(each.items) for each in everyone}
+
+    @property
+    def known_titles(self) -> frozenset[str]:
+        """Return every title that an arm may serve."""
+        return frozenset().union(*(each.items for each in self._vocabularies.values()))
+
+    @property
+    def fallback(self) -> Recommender:
+        """Return what answers when an arm fails."""
+        return self._fallback
 
     def placement(self, user_id: str) -> Placement:
         """Return where the user stands: bucket, layer slice, arm."""
@@ -157,20 +177,47 @@ class Server:
             histories: to serve from instead of the server's own.
 
         Returns:
-            One slate a request, in their order. Seen titles never come back, nor the title of a Movie Card.
+            One slate a request, in their order. Seen titles never come back, nor the title of a Movie Card. Each is
+            what it would be alone.
         """
-        experiment = self.launch.experiment
-        arms = [arm if request.surface in experiment.surfaces else None for request in requests]
-        answers: dict[int, tuple[str, tuple[str, ...]]] = {}
+        known = histories or self.histories
+        arms = [self.arm_on(request.surface, arm) for request in requests]
+        slates: dict[int, Slate] = {}
         for each in dict.fromkeys(arms):
             places = [place for place, assigned in enumerate(arms) if assigned == each]
-            seen = [_seen(requests[place], histories or self.histories) for place in places]
-            served_by, title_ids = self._best(each or experiment.control.name, seen)
-            answers |= {place: (served_by, titles) for place, titles in zip(places, title_ids, strict=True)}
+            asked = [requests[place] for place in places]
+            slates |= zip(places, self._served(each, asked, [known.of(one.user_id) for one in asked]), strict=True)
+        return [slates[place] for place in range(len(requests))]
+
+    def arm_on(self, surface: Surface, arm: str | None) -> str | None:
+        """Return the arm whose slate a user of an arm gets on a surface; None where the experiment leaves it alone."""
+        return arm if surface in self.launch.experiment.surfaces else None
+
+    def scored(self, arm: str | None, requests: Sequence[Request], histories: Sequence[Sequence[str]]) -> list[Slate]:
+        """Serve users by their arm, or not at all: whatever makes the arm fail is raised.
+
+        Args:
+            arm: as `arm_on` gives it, the same for all requests.
+            requests: what is asked for.
+            histories: one a request.
+
+        Returns:
+            One slate a request, in their order.
+        """
+        name = arm or self.launch.experiment.control.name
+        shown = [_shown(request, history) for request, history in zip(requests, histories, strict=True)]
+        ranked = self._ranked(self._recommenders[name], shown)
         return [
-            Slate(self._slate_id(request), experiment.key, request, arms[place], *answers[place])
-            for place, request in enumerate(requests)
+            self._slate(request, arm, served_by=name, title_ids=titles)
+            for request, titles in zip(requests, ranked, strict=True)
         ]
+
+    def stand_in(self, arm: str | None, request: Request, history: Sequence[str]) -> Slate:
+        """Serve a user by popularity, without scoring; arguments as in `scored`, of one request."""
+        shown = set(_shown(request, history))
+        unseen = (title for title in self._most_popular if title not in shown)
+        titles = tuple(islice(unseen, self.launch.experiment.slate_size))
+        return self._slate(request, arm, served_by=FALLBACK, title_ids=titles)
 
     def record(self, events: Sequence[AnyEvent]) -> Recorded:
         """Store events; the same event twice is stored once.
@@ -182,18 +229,31 @@ class Server:
             raise EventError(f"{len(events)} events have nowhere to go; give the server a store")
         return self._store.record(events)
 
-    def _best(self, arm: str, seen: Sequence[Sequence[str]]) -> tuple[str, list[tuple[str, ...]]]:
-        """Return what made the slates, and the slates: the arm's, or popularity's where the arm fails."""
+    def _served(self, arm: str | None, requests: Sequence[Request], histories: Sequence[Sequence[str]]) -> list[Slate]:
+        """Return the arm's slates, or popularity's where the arm fails."""
         try:
-            return arm, self._ranked(self._recommenders[arm], seen)
+            return self.scored(arm, requests, histories)
         except Exception:
-            logger.exception("arm %s failed; popularity serves %d requests", arm, len(seen))
-            return FALLBACK, self._ranked(self._fallback, seen)
+            name = arm or self.launch.experiment.control.name
+            logger.exception("arm %s failed; popularity serves %d requests", name, len(requests))
+            return [self.stand_in(arm, *each) for each in zip(requests, histories, strict=True)]
 
-    def _ranked(self, recommender: Recommender, seen: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
+    @cached_property
+    def _most_popular(self) -> tuple[str, ...]:
+        """Return all titles of the fallback, best first: it scores every history alike."""
+        vocabulary = self._vocabularies[id(self._fallback)]
+        [titles] = vocabulary.titles(top(self._fallback, vocabulary.matrix([()]), max(1, len(vocabulary.items))))
+        return titles
+
+    def _ranked(self, recommender: Recommender, shown: Sequence[Sequence[str]]) -> list[tuple[str, ...]]:
         vocabulary = self._vocabularies[id(recommender)]
-        ranked = top(recommender, vocabulary.matrix(seen), self.launch.experiment.slate_size)
-        return vocabulary.titles(ranked)
+        filling = [()] * (-len(shown) % ROWS_AT_ONCE)
+        matrix = vocabulary.matrix([*shown, *filling])
+        ranked = top(recommender, matrix, self.launch.experiment.slate_size, block_users=ROWS_AT_ONCE)
+        return vocabulary.titles(ranked[: len(shown)])
+
+    def _slate(self, request: Request, arm: str | None, *, served_by: str, title_ids: tuple[str, ...]) -> Slate:
+        return Slate(self._slate_id(request), self.launch.experiment.key, request, arm, served_by, title_ids)
 
     def _slate_id(self, request: Request) -> UUID:
         parts = (self.launch.experiment.key, request.user_id, request.surface, request.title_id or "")
@@ -235,6 +295,6 @@ def impressions(slate: Slate) -> list[Impression]:
     ]
 
 
-def _seen(request: Request, histories: Histories) -> list[str]:
-    """Return what the slate is made from: the history, and the title of the page on a Movie Card."""
-    return [*histories.of(request.user_id), *(() if request.title_id is None else (request.title_id,))]
+def _shown(request: Request, history: Sequence[str]) -> Sequence[str]:
+    """Return what a slate is made from: the history, and the title of the page on a Movie Card."""
+    return history if request.title_id is None else (*history, request.title_id)

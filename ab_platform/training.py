@@ -64,7 +64,7 @@ class Snapshot:
 
     def population(self) -> Population:
         """Return the users of a replay: their histories, and what they would still like to watch."""
-        return Population(histories=_titles_by_user(self.history), likes=_titles_by_user(self.held_back))
+        return Population(histories=titles_by_user(self.history), likes=titles_by_user(self.held_back))
 
     def split(self) -> UserSplit:
         """Hold out a tenth of the users, who choose the best epoch and settings."""
@@ -235,11 +235,7 @@ def load_arm(workshop: Workshop, artifact_id: str) -> Recommender:
     return recommender
 
 
-_NO_MEMORY = ("out of memory", "can't allocate memory")
-"""What torch says, of a GPU and of the machine."""
-
-
-def _titles_by_user(interactions: Interactions) -> dict[str, list[str]]:
+def titles_by_user(interactions: Interactions) -> dict[str, list[str]]:
     """Return each user's titles, oldest first; ties by title."""
     matrix, items = interactions.matrix, interactions.items
     titles: dict[str, list[str]] = {}
@@ -248,3 +244,7 @@ def _titles_by_user(interactions: Interactions) -> dict[str, list[str]]:
         order = interactions.times[start:end].argsort(kind="stable")
         titles[user] = [items[index] for index in matrix.indices[start:end][order].tolist()]
     return titles
+
+
+_NO_MEMORY = ("out of memory", "can't allocate memory")
+"""What torch says, of a GPU and of the machine."""

@@ -177,11 +177,7 @@ def interactions_of(connection: Connection, dataset: str, *, least_rating: float
 
     Rows stream: beside the result, memory holds one chunk.
     """
-    seconds = cast(extract("epoch", interactions.c.at), BigInteger)
-    query = select(interactions.c.user_id, interactions.c.title_id, func.coalesce(seconds, 0)).where(
-        interactions.c.dataset == dataset,
-        or_(interactions.c.rating.is_(None), interactions.c.rating >= least_rating),
-    )
+    query = liked(dataset, least_rating=least_rating)
     user_codes, title_codes = _Codes(count().__next__), _Codes(count().__next__)
     columns: tuple[_Chunks, _Chunks, _Chunks] = ([], [], [])
     streamed = connection.execution_options(yield_per=ROWS_AT_ONCE).execute(query)
@@ -191,6 +187,15 @@ def interactions_of(connection: Connection, dataset: str, *, least_rating: float
         for chunks, values in zip(columns, coded, strict=True):
             chunks.append(np.fromiter(values, np.int64, len(rows)))
     return _sorted(user_codes, title_codes, columns)
+
+
+def liked(dataset: str, *, least_rating: float) -> Select[str, str, int]:
+    """Return the query for user, title and unix seconds of interactions that are rated at least so, or not rated."""
+    seconds = cast(extract("epoch", interactions.c.at), BigInteger)
+    return select(interactions.c.user_id, interactions.c.title_id, func.coalesce(seconds, 0)).where(
+        interactions.c.dataset == dataset,
+        or_(interactions.c.rating.is_(None), interactions.c.rating >= least_rating),
+    )
 
 
 _Codes = defaultdict[str, int]
