@@ -1,13 +1,17 @@
 """Delete the raw events of experiments that ended long ago, once their user-days are proven to be all that is needed.
 
+All of them are proven first, then go together: so on PostgreSQL a day on which no other experiment has events is
+dropped as a whole, which is faster than to delete its rows.
+
 User-days, exposures, mixed users and results stay, so an analysis comes out the same to the digit, but for metrics that
 read raw events: coverage is absent from then on.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
@@ -51,7 +55,8 @@ def retain(
     """Delete the raw events of experiments that ended more than some days ago and are rolled up to the last event.
 
     An experiment is left alone, with the reason, unless its user-days are the same, value by value, as a recount from
-    its events. Cut short, the next run goes on with what is left; a repetition deletes nothing.
+    its events. Cut short, the next run goes on with what is left; a repetition deletes nothing. On PostgreSQL, empty
+    partitions of days past go too.
 
     Args:
         store: holds events and user-days.
@@ -69,8 +74,14 @@ def retain(
     if days < 0:
         raise PlatformError(f"days are {days}; raw events are kept for 0 days or more after the end")
     old = [each for each in store.experiments() if ended_at(each) <= at - timedelta(days=days)]
-    told = (_retain(store, each, days=days, at=at, dry_run=dry_run, progress=progress) for each in old)
-    return tuple(each for each in told if each is not None)
+    told = [_prove(store, each, days=days, at=at, dry_run=dry_run) for each in old]
+    found = tuple(each for each in told if each is not None)
+    if dry_run:
+        return found
+    deleted = _delete(
+        store, {each.experiment: each.events for each in found if each.outcome == "deleted"}, at, progress
+    )
+    return tuple(replace(each, events=deleted.get(each.experiment, each.events)) for each in found)
 
 
 def ended_at(launched: Launch) -> datetime:
@@ -79,34 +90,28 @@ def ended_at(launched: Launch) -> datetime:
     return max(end, launched.launched_at)
 
 
-def _retain(
-    store: Store, launched: Launch, *, days: int, at: datetime, dry_run: bool, progress: Progress | None
-) -> Retained | None:
-    """Deal with one experiment; None where it has neither events nor user-days to speak of."""
+def _prove(store: Store, launched: Launch, *, days: int, at: datetime, dry_run: bool) -> Retained | None:
+    """Give up the events of one experiment where they are not needed; None where it has nothing to speak of."""
     key = launched.experiment.key
     found = store.raw_events(key)
     if not found.stored and not found.open_days:
         return None
+    deleted: Outcome = "would_delete" if dry_run else "deleted"
 
-    def told(outcome: Outcome, events: int, user_days: int, reason: str | None = None) -> Retained:
-        return Retained(key, ended_at(launched), outcome, events, user_days, reason)
+    def told(outcome: Outcome, user_days: int, reason: str | None = None) -> Retained:
+        return Retained(key, ended_at(launched), outcome, found.stored, user_days, reason)
 
-    user_days = 0
-    if launched.events_deleted_at is None:
-        if found.open_days:
-            return told("kept", found.stored, 0, f"{found.open_days} user-days are not rolled up; run `abp roll-up`")
-        compared = store.compare_with_recount(key)
-        user_days = compared.user_days
-        if compared.differing:
-            return told("kept", found.stored, user_days, _told_differing(launched, compared.differing))
-        if dry_run:
-            return told("would_delete", found.stored, user_days)
-        reason = f"ended more than {days} days ago; {user_days} user-days equal a recount from the events"
-        if not store.give_up_events(key, stored=found.stored, at=at, reason=reason):
-            return told("kept", found.stored, user_days, "events came in while they were compared; run it again")
-    if dry_run:
-        return told("would_delete", found.stored, user_days)
-    return told("deleted", _delete(store, key, found.stored, progress), user_days)
+    if launched.events_deleted_at is not None:
+        return told(deleted, 0)
+    if found.open_days:
+        return told("kept", 0, f"{found.open_days} user-days are not rolled up; run `abp roll-up`")
+    compared = store.compare_with_recount(key)
+    if compared.differing:
+        return told("kept", compared.user_days, _told_differing(launched, compared.differing))
+    reason = f"ended more than {days} days ago; {compared.user_days} user-days equal a recount from the events"
+    if not dry_run and not store.give_up_events(key, stored=found.stored, at=at, reason=reason):
+        return told("kept", compared.user_days, "events came in while they were compared; run it again")
+    return told(deleted, compared.user_days)
 
 
 def _told_differing(launched: Launch, differing: int) -> str:
@@ -117,11 +122,26 @@ def _told_differing(launched: Launch, differing: int) -> str:
     )
 
 
-def _delete(store: Store, key: str, stored: int, progress: Progress | None) -> int:
-    deleted, last = 0, EVENTS_AT_ONCE
-    while last == EVENTS_AT_ONCE:
-        last = store.delete_events(key, batch=EVENTS_AT_ONCE)
-        deleted += last
-        if progress:
-            progress(key, deleted, stored)
+def _delete(store: Store, stored: Mapping[str, int], at: datetime, progress: Progress | None) -> Mapping[str, int]:
+    """Drop the days that may go as a whole, then delete what is left of each experiment, batch by batch.
+
+    Returns:
+        How many events went, by experiment.
+    """
+    deleted = Counter(dict.fromkeys(stored, 0))
+    for day in store.drop_days_of_events(at=at):
+        deleted.update(day.events)
+        for key in day.events.keys() & stored.keys():
+            _tell(progress, key, deleted[key], stored[key])
+    for key, events in stored.items():
+        last = EVENTS_AT_ONCE
+        while last == EVENTS_AT_ONCE:
+            last = store.delete_events(key, batch=EVENTS_AT_ONCE)
+            deleted[key] += last
+            _tell(progress, key, deleted[key], events)
     return deleted
+
+
+def _tell(progress: Progress | None, key: str, deleted: int, stored: int) -> None:
+    if progress:
+        progress(key, deleted, stored)

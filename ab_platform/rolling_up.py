@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 
 from ab_platform.errors import PlatformError
 from ab_platform.storage.store import Store
+
+DAYS_AHEAD = 7
+"""Days to come that a roll-up makes room for, so that nothing that is recorded waits for it."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,12 @@ class RolledUpInterval:
 
 
 def roll_up(
-    store: Store, *, since: datetime | None = None, until: datetime | None = None, recount: bool = False
+    store: Store,
+    *,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    recount: bool = False,
+    at: datetime | None = None,
 ) -> RolledUpInterval:
     """Count the user-days with new events; with `recount`, also every user-day of an interval that was counted before.
 
@@ -43,6 +51,7 @@ def roll_up(
         since: begin of the interval, with a time zone.
         until: its end, exclusive, with a time zone.
         recount: whether what was counted before is counted anew.
+        at: now; with it, room is made for the events of today and the days to come.
 
     Raises:
         PlatformError: for an interval that is empty, without a time zone, or missing where it is needed.
@@ -54,6 +63,8 @@ def roll_up(
         raise PlatformError(
             f"the interval from {since.isoformat()} to {until.isoformat()} is empty; it must end after it begins"
         )
+    if at is not None:
+        store.make_partitions(since=at.astimezone(UTC).date(), days=DAYS_AHEAD + 1)
     if not recount:
         done = store.roll_up()
     elif since is None or until is None:

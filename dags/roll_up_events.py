@@ -8,6 +8,8 @@ interval anew from the raw events, and gives what the first run gave. Every run 
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
 
 from dags.workplace import MOMENT_FIELD, SCHEDULED, USER_DAYS, field, moment, store
@@ -58,6 +60,7 @@ def roll_up_events() -> None:
                 since=since or context.get("data_interval_start"),
                 until=until or context.get("data_interval_end"),
                 recount=recount,
+                at=datetime.now(UTC),
             )
         print(f"{done.user_days:,} user-days of {', '.join(done.experiments) or 'no experiment'} were counted")
         return done.user_days

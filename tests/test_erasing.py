@@ -302,3 +302,12 @@ def test_the_verb_says_where_the_user_is_known_by_another_id(
     told = abp(GONE, "--yes")
     assert "data set 'ml-1m' was ingested under another ABP_USER_ID_KEY, or none" in told.stderr
     assert rows_of(store, GONE)["interactions"] == 1
+
+
+def test_what_was_on_its_way_is_not_taken_and_what_comes_later_is(store: Store) -> None:
+    started(store)
+    store.record([impression(GONE, after(days=1)), impression(STAYING, after(days=1))])
+    erase(store, GONE, at=after(days=5))
+    late = [impression(GONE, after(days=2)), impression(STAYING, after(days=2)), impression(GONE, after(days=6))]
+    assert store.record_each(late) == ("erased", "stored", "stored")
+    assert store.record(late).erased == 1

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +21,7 @@ from ab_platform.events import AnyEvent
 from ab_platform.lineage import Title
 from ab_platform.results import Outcome, Readout
 from ab_platform.retention import Retained, ended_at, retain
+from ab_platform.storage import partitions
 from ab_platform.storage.connection import reading, writing
 from ab_platform.storage.schema import experiments, metadata, user_days
 from ab_platform.storage.store import RawEvents, Recorded, Store, open_store
@@ -74,6 +75,13 @@ def lived(store: Store, key: str = KEY) -> list[AnyEvent]:
     store.record(seen, [Outcome(key, "u000", "pia", "home_card", 1, 1, 2.5)])
     store.roll_up()
     return seen
+
+
+def beside(store: Store) -> None:
+    """Let an experiment that goes on have an event on each day of the week, so that no day goes as a whole."""
+    started(store, definition("beside", layer="layer-beside", days=365))
+    store.record([impression("u", after(days=day), key="beside") for day in range(7)])
+    store.roll_up()
 
 
 def with_titles(store: Store) -> None:
@@ -209,6 +217,7 @@ retention.retain(
 
 def test_a_deletion_that_was_killed_goes_on_and_never_counts_half_of_the_events(store: Store, url: str) -> None:
     with_titles(store)
+    beside(store)
     seen = lived(store)
     table, before = dump(store), without_coverage(analyze(store, KEY))
     child = subprocess.run(
@@ -231,12 +240,50 @@ def test_a_deletion_that_was_killed_goes_on_and_never_counts_half_of_the_events(
 
 
 def test_batches_add_up_to_all_events(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    beside(store)
     seen = lived(store)
     monkeypatch.setattr(retention, "EVENTS_AT_ONCE", 100)
     told: list[tuple[str, int, int]] = []
     retain(store, at=LATER, progress=lambda *step: told.append(step))
     assert told[0] == (KEY, 100, len(seen))
     assert told[-1] == (KEY, len(seen), len(seen))
+
+
+def test_days_of_old_experiments_alone_go_as_a_whole_and_are_counted_with_the_rest(store: Store) -> None:
+    seen = lived(store)
+    lived(store, "too")
+    beside(store)
+    late = [impression("w", after(days=day, seconds=7)) for day in (7.5, 8.5)]
+    store.record(late)
+    store.roll_up()
+    told: list[tuple[str, int, int]] = []
+    found = {
+        each.experiment: (each.outcome, each.events)
+        for each in retain(store, at=LATER, progress=lambda *step: told.append(step))
+    }
+    assert found == {KEY: ("deleted", len(seen) + 2), "too": ("deleted", len(seen))}
+    if store.engine.dialect.name == "postgresql":
+        assert told[:2] == [(KEY, 1, len(seen) + 2), (KEY, 2, len(seen) + 2)]
+        assert days_made(store) == [after(days=day).date() for day in range(7)]
+    assert told[-1] == ("too", len(seen), len(seen))
+    assert store.raw_events(KEY).stored == store.raw_events("too").stored == 0
+    assert store.raw_events("beside").stored == 7
+
+
+def test_a_dry_run_drops_no_day_and_the_next_run_the_empty_ones(store: Store) -> None:
+    store.make_partitions(since=START.date(), days=3)
+    retain(store, at=after(days=5), dry_run=True)
+    assert len(days_made(store)) in (0, 3)
+    retain(store, at=after(days=4))
+    if store.engine.dialect.name == "postgresql":
+        assert days_made(store) == [after(days=2).date()]
+
+
+def days_made(store: Store) -> list[date]:
+    if store.engine.dialect.name == "sqlite":
+        return []
+    with reading(store.engine) as connection:
+        return list(partitions.made(connection))
 
 
 @pytest.mark.parametrize(

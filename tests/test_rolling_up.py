@@ -11,6 +11,7 @@ from sqlalchemy import delete, select, update
 from ab_platform.errors import PlatformError
 from ab_platform.events import AnyEvent
 from ab_platform.rolling_up import RolledUpInterval, roll_up
+from ab_platform.storage import partitions
 from ab_platform.storage.connection import reading, writing
 from ab_platform.storage.schema import user_days
 from ab_platform.storage.store import Store, open_store
@@ -104,3 +105,11 @@ def test_an_interval_that_is_none_is_refused(
 ) -> None:
     with pytest.raises(PlatformError, match=message):
         roll_up(store, since=since, until=until, recount=True)
+
+
+def test_a_run_that_knows_the_time_makes_room_for_today_and_a_week(store: Store) -> None:
+    roll_up(store, at=after(days=1, seconds=5))
+    roll_up(store)
+    if store.engine.dialect.name == "postgresql":
+        with reading(store.engine) as connection:
+            assert partitions.made(connection) == tuple(after(days=day).date() for day in range(1, 9))

@@ -43,7 +43,7 @@ def roll_up(since: Since = None, until: Until = None, as_json: AsJson = False) -
     if since is None and until is not None:
         raise typer.BadParameter("it needs --since, the begin of what is counted anew", param_hint="--until")
     end = now() if since is not None and until is None else _utc(until)
-    done = rolling_up.roll_up(store(), since=_utc(since), until=end, recount=since is not None)
+    done = rolling_up.roll_up(store(), since=_utc(since), until=end, recount=since is not None, at=now())
     if as_json:
         return print_json(done)
     newest = (

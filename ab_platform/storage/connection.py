@@ -4,22 +4,35 @@ from __future__ import annotations
 
 import hashlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from math import ceil
 from pathlib import Path
-from typing import Any
+from time import monotonic, sleep
+from typing import Any, cast
 
 from sqlalchemy import Connection, Engine, create_engine, event, func, make_url, select
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import QueuePool
 
-from ab_platform.errors import StoreError
+from ab_platform.errors import StoreAwayError, StoreError
+from ab_platform.storage import answering
 
 BUSY_SECONDS = 60.0
-"""How long a SQLite writer waits for another before it gives up."""
+"""How long a SQLite writer waits for another before it gives up, where nothing else is said."""
+
+POOL_SECONDS = 30.0
+"""How long a thread waits for a connection that another one uses, where nothing else is said."""
+
+_SHORTEST_CONNECT_SECONDS = 2
+"""The driver takes no less."""
+
+_BUSY_SECONDS = "busy_seconds"
+"""The option of an engine that keeps how long a SQLite writer waits."""
 
 _PRAGMAS = (
-    "journal_mode = WAL",  # readers and the writer do not wait for each other
     "synchronous = FULL",  # what was committed survives a power cut too, not only the end of the process
     "foreign_keys = ON",
     "temp_store = MEMORY",
@@ -28,23 +41,33 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str) -> Engine:
+def connect(url: str, *, timeout_seconds: float | None = None, connections: int = 5) -> Engine:
     """Open the database at an address; nothing is sent to it yet.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
+        timeout_seconds: the longest wait for a connection, for a lock and for a statement, each; past it, a
+            StoreAwayError. None for patience: only those who wait for SQLite's lock or a connection give up, late.
+        connections: open at once, at most.
 
     Raises:
         StoreError: for an address that cannot be read or a driver that is not installed.
     """
     address = _address(url)
+    pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": timeout_seconds or POOL_SECONDS}
+    pool["hide_parameters"] = True  # users' ids are among them, and messages go to logs
     if address.get_backend_name() == "sqlite":
-        return _sqlite(address)
+        return _sqlite(address, timeout_seconds or BUSY_SECONDS, pool)
+    limits = (
+        {} if timeout_seconds is None else {"connect_timeout": max(_SHORTEST_CONNECT_SECONDS, ceil(timeout_seconds))}
+    )
     try:
-        engine = create_engine(address, pool_pre_ping=True)
+        engine = create_engine(address, pool_pre_ping=True, connect_args=limits, **pool)
     except ImportError as error:
         raise StoreError("PostgreSQL needs its driver; install it: pip install 'ab-platform[postgres]'") from error
-    event.listen(engine, "connect", _set_utc)
+    event.listen(engine, "connect", _setting_up(timeout_seconds))
+    if timeout_seconds is not None:
+        event.listen(engine, "do_connect", answering.connecting(timeout_seconds))
     return engine
 
 
@@ -53,7 +76,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction that only reads.
 
     Raises:
-        StoreError: when the database is away or not migrated.
+        StoreAwayError: when the database does not answer, or not in time.
+        StoreError: when it is not migrated, or holds something else.
     """
     with _explained(engine), engine.begin() as connection:
         yield connection
@@ -67,7 +91,8 @@ def writing(engine: Engine) -> Iterator[Connection]:
     another wrote in between.
 
     Raises:
-        StoreError: when the database is away or not migrated, or another process writes for too long.
+        StoreAwayError: when the database does not answer, or not in time, or another process writes for too long.
+        StoreError: when it is not migrated, or holds something else.
     """
     with _explained(engine), engine.connect() as connection, connection.execution_options(writes=True).begin():
         yield connection
@@ -96,6 +121,13 @@ def shown(engine: Engine) -> str:
     return engine.url.set(query={}).render_as_string(hide_password=True)
 
 
+def code_of(error: BaseException | None) -> str | None:
+    """Return PostgreSQL's code of an error of the driver, also where it was wrapped; None where there is none."""
+    cause = error.orig if isinstance(error, DBAPIError) else error
+    code: str | None = getattr(cause, "sqlstate", None)
+    return code
+
+
 def _lock(task: str) -> int:
     """Return PostgreSQL's number for a task."""
     return int.from_bytes(hashlib.sha256(f"ab-platform/{task}".encode()).digest()[:8], signed=True)
@@ -120,13 +152,14 @@ def _address(url: str) -> URL:
 _SHAPES = "write it as sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME (ABP_DATABASE_URL)"
 
 
-def _sqlite(address: URL) -> Engine:
+def _sqlite(address: URL, busy_seconds: float, pool: Mapping[str, Any]) -> Engine:
     folder = Path(str(address.database)).absolute().parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"folder {folder} cannot be made: {error.strerror}; choose another file") from error
-    engine = create_engine(address, connect_args={"timeout": BUSY_SECONDS})
+    told = {_BUSY_SECONDS: busy_seconds}
+    engine = create_engine(address, connect_args={"timeout": busy_seconds}, execution_options=told, **pool)
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
     return engine
@@ -135,8 +168,23 @@ def _sqlite(address: URL) -> Engine:
 def _set_pragmas(connection: Any, record: object) -> None:
     # The driver would begin a transaction only before the first write; `_begin` does it before the first read.
     connection.isolation_level = None
+    _write_ahead(connection)
     for pragma in _PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _write_ahead(connection: Any) -> None:
+    """Let readers and the writer of a file not wait for each other; of several who open a new one, one says so."""
+    (busy_ms,) = connection.execute("PRAGMA busy_timeout").fetchone()
+    deadline = monotonic() + busy_ms / 1000
+    # Here SQLite does not wait for others by itself.
+    while connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError:
+            if monotonic() > deadline:
+                raise
+            sleep(0.01)
 
 
 def _begin(connection: Connection) -> None:
@@ -144,10 +192,18 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _set_utc(connection: Any, record: object) -> None:
-    # A day is a UTC day on the server as well.
-    connection.execute("SET TIME ZONE 'UTC'")
-    connection.commit()
+def _setting_up(timeout_seconds: float | None) -> Callable[[Any, object], None]:
+    """Return what is done with each new connection to PostgreSQL."""
+
+    def set_up(connection: Any, record: object) -> None:
+        # A day is a UTC day on the server as well.
+        connection.execute("SET TIME ZONE 'UTC'")
+        if timeout_seconds is not None:
+            for limit in ("statement_timeout", "lock_timeout"):
+                connection.execute(f"SET {limit} = {max(1, round(timeout_seconds * 1000))}")
+        connection.commit()
+
+    return set_up
 
 
 @contextmanager
@@ -157,45 +213,73 @@ def _explained(engine: Engine) -> Iterator[None]:
     assert driver is not None
     try:
         yield
+    except PoolTimeout as error:
+        pool = cast(QueuePool, engine.pool)
+        raise StoreAwayError(
+            f"the database {shown(engine)} was not reached in time: all {pool.size()} connections are in use for over "
+            f"{pool.timeout():g} s; repeat, or allow more"
+        ) from error
     except (DBAPIError, driver.Error) as error:
         cause = error.orig if isinstance(error, DBAPIError) else error
-        meaning = _meaning(cause, lost=isinstance(cause, driver.OperationalError))
-        if meaning is None:
+        found = _meaning(
+            cause,
+            lost=isinstance(cause, driver.OperationalError),
+            busy_seconds=engine.get_execution_options().get(_BUSY_SECONDS, 0.0),
+        )
+        if found is None:
             raise
-        raise StoreError(f"the database {shown(engine)} {meaning}") from error
+        kind, meaning = found
+        raise kind(f"the database {shown(engine)} {meaning}") from error
 
 
-_MEANINGS = {
-    "no such table": "is not migrated; run `abp migrate`",
-    "database is locked": f"is being written to by another process for over {BUSY_SECONDS:.0f} s; wait, then repeat",
-    "file is not a database": "is a file of another kind; choose another file (ABP_DATABASE_URL)",
-    "unable to open database file": "cannot be opened; check that its folder may be written to",
-    "readonly database": "may not be written to; check the rights of the file and its folder",
-    "disk is full": "has no space left on its disk; free some, then repeat",
-    "malformed": "is damaged; put a copy of it in its place",
+_Meaning = tuple[type[StoreError], str]
+
+_MEANINGS: Mapping[str, _Meaning] = {
+    "no such table": (StoreError, "is not migrated; run `abp migrate`"),
+    "database is locked": (
+        StoreAwayError,
+        "is being written to by another process for over {busy_seconds:.0f} s; wait, then repeat",
+    ),
+    "file is not a database": (StoreError, "is a file of another kind; choose another file (ABP_DATABASE_URL)"),
+    "unable to open database file": (
+        StoreAwayError,
+        "cannot be opened; check that its folder may be written to",
+    ),
+    "readonly database": (StoreError, "may not be written to; check the rights of the file and its folder"),
+    "disk is full": (StoreAwayError, "has no space left on its disk; free some, then repeat"),
+    "disk I/O error": (StoreAwayError, "cannot be read or written: its disk fails, or has no space left"),
+    "malformed": (StoreError, "is damaged; put a copy of it in its place"),
 }
-"""What SQLite's words mean for a person; what else it says is a bug."""
+"""What SQLite's words mean for a person, and whether it may pass; what else it says is a bug."""
 
 _UNDEFINED_TABLE = "42P01"
+_READ_ONLY = "25006"
+_NOT_IN_TIME = ("57014", "55P03")  # statement and lock timeout
 _LOST = ("08", "57")  # classes of codes: connection exception, operator intervention
 
 
-def _meaning(cause: object, *, lost: bool) -> str | None:
+def _meaning(cause: object, *, lost: bool, busy_seconds: float) -> _Meaning | None:
     """Say what the driver's error means and what to do; None for a bug.
 
     Args:
         cause: the driver's error.
         lost: whether the driver counts it among those that are nobody's mistake.
+        busy_seconds: how long a SQLite writer waited.
     """
     if isinstance(cause, sqlite3.Error):
-        return next((meaning for words, meaning in _MEANINGS.items() if words in str(cause)), None)
+        known = (meaning for words, meaning in _MEANINGS.items() if words in str(cause))
+        return next(((kind, words.format(busy_seconds=busy_seconds)) for kind, words in known), None)
     # PostgreSQL's words depend on its language; its codes do not. What never reached it has no code.
     code = getattr(cause, "sqlstate", None)
     if code == _UNDEFINED_TABLE:
         return _MEANINGS["no such table"]
+    first_line = str(cause).strip().partition("\n")[0]
+    if code == _READ_ONLY:
+        return StoreAwayError, f"may not be written to: {first_line}; wait until it is the primary, or mend its address"
     if not lost:
         return None
-    first_line = str(cause).strip().partition("\n")[0]
+    if code in _NOT_IN_TIME:
+        return StoreAwayError, f"did not answer in time: {first_line}; repeat, or find out what holds it up"
     if code is None or code.startswith(_LOST):
-        return f"does not answer: {first_line}; start it, or mend ABP_DATABASE_URL"
-    return f"gave up: {first_line}; repeat the command"
+        return StoreAwayError, f"does not answer: {first_line}; start it, or mend ABP_DATABASE_URL"
+    return StoreAwayError, f"gave up: {first_line}; repeat the command"

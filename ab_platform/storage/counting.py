@@ -11,7 +11,7 @@ from functools import cache
 import ibis
 import ibis.expr.types as ir
 from ibis import _
-from sqlalchemy import Column, Date, Integer, Table
+from sqlalchemy import Column, Date, Integer, String, Table
 
 from ab_platform.metrics import MEASURES, STEPS, Measure
 from ab_platform.storage import schema
@@ -25,8 +25,10 @@ COUNTED = (
     *(schema.events.c[name] for name in ("at", "slate_id", "position", "impression_id", "watch_seconds", "latency_ms")),
     Column("day", Date),
     Column("fell_back", Integer),
+    Column("own_arm", String),
 )
-"""Columns of the events that count: with the arm of the exposure, their day, and 1 where another served than it."""
+"""Columns of the events that count: with the arm of the exposure, their day, 1 where another served than it, and the
+arm that they name themselves."""
 
 USER = ("experiment", "user_id", "surface", "arm")
 DAY = (*USER, "day")
@@ -42,8 +44,13 @@ def counted_events(claimed: Table, dialect: str) -> str:
     """
     users = table(claimed).select("experiment", "user_id").distinct()
     exposures = table(schema.exposures).select("experiment", "user_id", "surface", assigned=_.arm, exposed_at=_.at)
-    counted = _within(users).join(exposures, ["experiment", "user_id", "surface"]).filter(_.at >= _.exposed_at)
-    in_order = counted.mutate(arm=_.assigned, day=_.at.date(), fell_back=(_.served_by != _.arm).ifelse(1, 0))
+    counted = (
+        _within(users, table(schema.events))
+        .join(exposures, ["experiment", "user_id", "surface"])
+        .filter(_.at >= _.exposed_at)
+    )
+    fell_back = (_.served_by != _.arm).ifelse(1, 0)
+    in_order = counted.mutate(own_arm=_.arm, arm=_.assigned, day=_.at.date(), fell_back=fell_back)
     return str(ibis.to_sql(in_order.select(*(column.name for column in COUNTED)), dialect=dialect))
 
 
@@ -93,22 +100,32 @@ def _whole(part: ir.Table) -> ir.Table:
 
 
 @cache
-def mixed_users(claimed: Table, dialect: str) -> str:
-    """Write the query of claimed users who were shown slates of several arms, and when first of the second one."""
+def mixed_users(claimed: Table, counted: Table, dialect: str) -> str:
+    """Write the query of claimed users who were served by several arms, and when first by the second one.
+
+    No impression is before the exposure of its user and surface, so every one within the experiment counts. An exposure
+    that a client told of is among them, as far as it stands.
+
+    Args:
+        claimed: table of (experiment, user_id, day).
+        counted: what `counted_events` gives.
+        dialect: of the engine, as Ibis names it.
+    """
     users = table(claimed).select("experiment", "user_id").distinct()
-    shown = _within(users).filter(_.kind == "impression")
+    seen = ["experiment", "user_id", "arm", "at"]
+    impressions = table(counted).filter(_.kind == "impression").mutate(arm=_.own_arm).select(seen)
+    shown = impressions.union(_within(users, table(schema.exposures)).select(seen))
     first = shown.group_by("experiment", "user_id", "arm").agg(at=_.at.min())
     place = ibis.row_number().over(group_by=["experiment", "user_id"], order_by=["at", "arm"])
     second = first.mutate(place=place).filter(_.place == 1).select("experiment", "user_id", "at")
     return str(ibis.to_sql(second, dialect=dialect))
 
 
-def _within(users: ir.Table) -> ir.Table:
-    """Select the events of (experiment, user_id) that fall within their experiment."""
+def _within(users: ir.Table, seen: ir.Table) -> ir.Table:
+    """Select the events or exposures of (experiment, user_id) that fall within their experiment."""
     spans = table(schema.experiments).select("experiment", "starts_at", "ends_at", "stopped_at")
-    events = table(schema.events)
     return (
-        users.join(events, ["experiment", "user_id"])
+        users.join(seen, ["experiment", "user_id"])
         .join(spans, "experiment")
         .filter(_.at >= _.starts_at, _.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at))
         .drop("starts_at", "ends_at", "stopped_at")

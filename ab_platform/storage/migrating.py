@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 
 import ab_platform
 from ab_platform.errors import StoreError
+from ab_platform.storage import partitions
 from ab_platform.storage.connection import one_at_a_time, reading, shown, writing
 
 VERSION_TABLE = "abp_version"
@@ -48,6 +49,11 @@ def check_migrated(engine: Engine) -> None:
     if missing:
         where = "has no tables yet" if found is None else f"is at revision {found}"
         raise StoreError(f"the database {shown(engine)} {where}; it must be at {missing[-1]}: run `abp migrate`")
+
+
+def is_compared(name: str | None, kind: str, parents: object) -> bool:
+    """Tell whether Alembic compares something with the metadata; not the partitions of days."""
+    return not (kind == "table" and partitions.is_day(name))
 
 
 def configured(connection: Connection) -> Config:

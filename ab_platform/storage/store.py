@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 from sqlalchemy import Engine
 
+from ab_platform.access import Token, ending, renewed
 from ab_platform.alerts import Alert, AlertKey
-from ab_platform.errors import StoreError
-from ab_platform.events import AnyEvent, Surface
+from ab_platform.errors import StoreAwayError, StoreError
+from ab_platform.events import AnyEvent, Exposure, Surface
 from ab_platform.lineage import Artifact, Change, Dataset, Launch, StudyTrial, Title, Trial
 from ab_platform.results import Outcome
 from ab_platform.storage import (
@@ -24,22 +25,26 @@ from ab_platform.storage import (
     attributes,
     datasets,
     deleting,
+    erasing,
     events,
     experiments,
+    histories,
     lineage,
     migrating,
+    partitions,
     per_user_statements,
     recounting,
     results,
     split_statements,
     title_groups,
+    tokens,
     user_days,
 )
 from ab_platform.storage.assignments import Placed, Written
 from ab_platform.storage.connection import connect, reading, writing
 from ab_platform.storage.datasets import DatasetWriter, InteractionColumns
-from ab_platform.storage.deleting import RawEvents
-from ab_platform.storage.events import OutcomeColumns, Recorded
+from ab_platform.storage.deleting import DroppedDay, RawEvents
+from ab_platform.storage.events import OutcomeColumns, Recorded, Status
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
 from ab_platform.storage.recounting import Compared, Users
@@ -54,6 +59,7 @@ __all__ = [
     "Cell",
     "Compared",
     "DatasetWriter",
+    "DroppedDay",
     "ExposedOn",
     "ExposedUsers",
     "FirstExposed",
@@ -66,6 +72,7 @@ __all__ = [
     "RawEvents",
     "Recorded",
     "RolledUp",
+    "Status",
     "Store",
     "Stored",
     "TitleGroups",
@@ -84,23 +91,43 @@ USERS_AT_ONCE = 10_000
 EVENTS_AT_ONCE = 50_000
 """Raw events that one transaction deletes."""
 
+RECORD_ATTEMPTS = 4
+"""Times that recording may find no partition for a day, since it is new or went in between, before it gives up."""
 
-def open_store(url: str, *, migrate: bool) -> Store:
+
+def open_store(url: str, *, migrate: bool, timeout_seconds: float | None = None, connections: int = 5) -> Store:
     """Open the store at an address.
 
     Args:
         url: `sqlite:///FILE` or `postgresql://USER:PASSWORD@HOST/NAME`.
         migrate: bring the tables up to date first; else only check that they are.
+        timeout_seconds: the longest wait for a connection, a lock or a statement, each; None for patience.
+        connections: open at once, at most.
 
     Raises:
-        StoreError: when the database is away, or is not migrated and `migrate` is false.
+        StoreAwayError: when the database does not answer, or not in time.
+        StoreError: when it is not migrated and `migrate` is false, or holds something else.
     """
-    engine = connect(url)
+    engine = connect(url, timeout_seconds=timeout_seconds, connections=connections)
     if migrate:
         migrating.migrate(engine)
     else:
         migrating.check_migrated(engine)
     return Store(engine)
+
+
+def unchecked_store(url: str, *, timeout_seconds: float, connections: int) -> Store:
+    """Make a store whose database may be away just now; nothing is sent to it yet.
+
+    Args:
+        url: as in `open_store`.
+        timeout_seconds: that a statement, or a wait for a lock, may take.
+        connections: at most, to PostgreSQL.
+
+    Raises:
+        StoreError: for an address that cannot be read.
+    """
+    return Store(connect(url, timeout_seconds=timeout_seconds, connections=connections))
 
 
 class Store:
@@ -112,6 +139,7 @@ class Store:
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
+        self._days = partitions.Days()
 
     @property
     def url(self) -> str:
@@ -157,6 +185,14 @@ class Store:
         """Return the interactions of a data set that are rated at least so, or not rated."""
         with reading(self.engine) as connection:
             return datasets.interactions_of(connection, dataset, least_rating=least_rating)
+
+    def history(self, dataset: str, user_id: str, *, least_rating: float) -> tuple[tuple[str, ...], tuple[int, ...]]:
+        """Return the titles of one user's interactions that are rated at least so, or not rated, and their times.
+
+        Times are unix seconds, 0 where unknown; the order is any.
+        """
+        with reading(self.engine) as connection:
+            return histories.history(connection, dataset, user_id, least_rating=least_rating)
 
     def titles(self, dataset: str) -> dict[str, Title]:
         """Return the titles of a data set by their id."""
@@ -287,6 +323,16 @@ class Store:
         with reading(self.engine) as connection:
             return experiments.changes(connection, key)
 
+    def changes_so_far(self) -> int:
+        """Return a number that grows with every launch, ramp, stop and note, of whatever experiment."""
+        with reading(self.engine) as connection:
+            return experiments.changes_so_far(connection)
+
+    def made_up_experiments(self) -> frozenset[str]:
+        """Return the experiments whose visits are not live: replayed or simulated, on their own calendar."""
+        with reading(self.engine) as connection:
+            return experiments.made_up(connection)
+
     # What users saw and did -------------------------------------------------------------------------------------------
 
     def record(self, batch: Sequence[AnyEvent], outcomes: Sequence[Outcome] = ()) -> Recorded:
@@ -295,12 +341,71 @@ class Store:
         Events of an experiment whose raw events were deleted are too late: they are counted in the answer only.
 
         Raises:
+            EventError: for an id that is not time-ordered.
             NotFoundError: for an experiment that is not launched, or an arm that it does not have.
             ExperimentError: for outcomes of an experiment whose raw events were deleted.
         """
+        return events.summed(self._recorded(batch, outcomes))
+
+    def record_each(self, batch: Sequence[AnyEvent | Exposure]) -> tuple[Status, ...]:
+        """Store events and exposures, and say what became of each, in the order of the batch.
+
+        Of two transactions with the same event, exactly one is told that it stored it.
+
+        Raises:
+            EventError: for an id that is not time-ordered.
+            NotFoundError: for an experiment that is not launched, or an arm that it does not have.
+        """
+        return self._recorded(batch, ())
+
+    def _recorded(self, batch: Sequence[AnyEvent | Exposure], outcomes: Sequence[Outcome]) -> tuple[Status, ...]:
+        """Record, again where a day had no partition yet, or lost it in between."""
+        for _ in range(RECORD_ATTEMPTS):
+            try:
+                return self._record_once(batch, outcomes)
+            except partitions.DaysMissingError as error:
+                self._make_partitions(error.days)
+            except Exception as error:
+                if not partitions.lacking(error):
+                    raise
+                self._days.forget()
+        return self._record_once(batch, outcomes)
+
+    def _record_once(self, batch: Sequence[AnyEvent | Exposure], outcomes: Sequence[Outcome]) -> tuple[Status, ...]:
         with writing(self.engine) as connection:
             events.write_outcomes(connection, outcomes)
-            return events.record(connection, batch)
+            return events.record_each(connection, batch, self._days)
+
+    def make_partitions(self, *, since: date, days: int) -> int:
+        """Make the partitions of events for some days ahead, so that nothing that is recorded waits for it.
+
+        On SQLite there are none.
+
+        Args:
+            since: the first day.
+            days: how many.
+
+        Returns:
+            How many were made; those that were there are not counted.
+        """
+        return self._make_partitions({since + timedelta(days=day) for day in range(days)})
+
+    def _make_partitions(self, days: Collection[date]) -> int:
+        if self.engine.dialect.name == "sqlite":
+            return 0
+        with writing(self.engine) as connection:
+            return partitions.make(connection, days)
+
+    def watched(self, experiment: str, user_id: str, *, until: datetime | None = None) -> tuple[str, ...]:
+        """Return each title that a user watched under an experiment once, by its first watch.
+
+        Args:
+            experiment: its key.
+            user_id: the user.
+            until: watches from then on do not count; all do where it is None.
+        """
+        with reading(self.engine) as connection:
+            return histories.watched(connection, experiment, user_id, until=until)
 
     def replayed_users(self, experiment: str) -> frozenset[str]:
         """Return the users whose outcomes are known under every arm."""
@@ -410,6 +515,96 @@ class Store:
         """
         with writing(self.engine) as connection:
             return deleting.delete_some(connection, experiment, batch=batch)
+
+    def drop_days_of_events(self, *, at: datetime) -> tuple[DroppedDay, ...]:
+        """Drop the partitions whose events are all of given-up experiments, and those of days past that are empty.
+
+        A day that is in use stays: `delete_events` empties it, and the next time it goes. On SQLite there are none.
+
+        Args:
+            at: now.
+
+        Returns:
+            The days that went.
+        """
+        if self.engine.dialect.name == "sqlite":
+            return ()
+        with reading(self.engine) as connection:
+            days = deleting.days_to_drop(connection, at=at)
+        dropped: list[DroppedDay] = []
+        for day in days:
+            try:
+                with writing(self.engine) as connection:
+                    gone = deleting.drop_day(connection, day, at=at)
+            except StoreAwayError as error:
+                if not deleting.in_use(error):
+                    raise
+                break
+            dropped += [gone] if gone else []
+        return tuple(dropped)
+
+    # Who may ask, and who asked to be forgotten -----------------------------------------------------------------------
+
+    def add_token(self, token: Token) -> bool:
+        """Store a token; return whether it is new, not the very same that is there.
+
+        Raises:
+            AccessError: where another one has its id.
+        """
+        with writing(self.engine) as connection:
+            return tokens.add(connection, token)
+
+    def tokens(self) -> tuple[Token, ...]:
+        """List the tokens, also those that let nobody in any more, the oldest first."""
+        with reading(self.engine) as connection:
+            return tokens.every(connection)
+
+    def rotate_token(self, token_id: str, *, at: datetime, grace: timedelta, secret: bytes) -> tuple[Token, str]:
+        """Give a token's client a new one that may do the same; the old one lets it in for a time of grace.
+
+        Repeated with the same secret in that time, it changes nothing.
+
+        Args:
+            token_id: of the old one.
+            at: now.
+            grace: how long the old one is still good, unless it expires before.
+            secret: 32 random bytes.
+
+        Returns:
+            The new token and its text.
+
+        Raises:
+            NotFoundError: for an unknown id.
+            AccessError: where the old one is refused already, for a grace below 0, or a secret of another length.
+        """
+        with writing(self.engine) as connection:
+            old = tokens.get(connection, token_id, lock=True)
+            new, text = renewed(old, at=at, secret=secret)
+            return tokens.hand_over(connection, ending(old, at=at, grace=grace), new), text
+
+    def revoke_token(self, token_id: str, *, at: datetime) -> bool:
+        """Refuse a token from a moment on; return whether it was not revoked before.
+
+        Raises:
+            NotFoundError: for an unknown id.
+        """
+        with writing(self.engine) as connection:
+            return tokens.revoke(connection, token_id, at=at)
+
+    def erase(self, user_id: str, *, at: datetime) -> Mapping[str, int]:
+        """Delete every row of a user, and note when; return how many rows, by table.
+
+        Args:
+            user_id: the user, as the platform knows them.
+            at: now.
+        """
+        with writing(self.engine) as connection:
+            return erasing.erase(connection, user_id, at=at)
+
+    def erasures(self) -> Mapping[str, datetime]:
+        """Return since when each erased user is forgotten, by the sha256 of the user id."""
+        with reading(self.engine) as connection:
+            return erasing.every(connection)
 
     # Assignments ------------------------------------------------------------------------------------------------------
 

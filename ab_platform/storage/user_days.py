@@ -84,9 +84,9 @@ def count_claimed(connection: Connection, *, user_days: Table, mixed_users: Tabl
         How many user-days.
     """
     dialect = dialect_of(connection)
-    _put(connection, mixed_users, counting.mixed_users(CLAIMED, dialect))
     bulk.empty(connection, _COUNTED)
     _put(connection, _COUNTED, counting.counted_events(CLAIMED, dialect))
+    _put(connection, mixed_users, counting.mixed_users(CLAIMED, _COUNTED, dialect))
     return _put(connection, user_days, counting.user_days(CLAIMED, _COUNTED, dialect))
 
 

@@ -127,7 +127,7 @@ def test_a_slate_clicked_on_two_days_counts_on_the_first_and_each_rank_on_its_ow
 def test_a_click_on_what_was_never_logged_has_no_rank(store: Store) -> None:
     started(store)
     shown = slate("u", START, "ab")
-    lost = replace(shown[1], event_id=UUID(int=99))
+    lost = replace(shown[1], event_id=event_id(START, "lost"))
     store.record([*shown, clicked(lost, seconds=5)])
     store.roll_up(KEY)
     day = stored(store)["u", START.date()]

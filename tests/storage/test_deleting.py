@@ -12,7 +12,7 @@ from sqlalchemy import Table, func, select
 from ab_platform.errors import ExperimentError, NotFoundError
 from ab_platform.events import AnyEvent, Impression, event_id
 from ab_platform.results import Outcome
-from ab_platform.storage import deleting, events, experiments, schema, user_days
+from ab_platform.storage import deleting, events, experiments, partitions, schema, user_days
 from ab_platform.storage.connection import reading, writing
 from ab_platform.storage.store import Population, RawEvents, Recorded, Store, open_store
 from tests.storage.made import END, KEY, START, after, click, definition, impression, started
@@ -134,9 +134,10 @@ def test_what_is_being_recorded_is_waited_for(store: Store, url: str) -> None:
         pytest.skip("SQLite has one writer at a time")
     started(store)
     other = open_store(url, migrate=False)
+    store.make_partitions(since=START.date(), days=1)
     with ThreadPoolExecutor(1) as pool:
         with writing(store.engine) as writer:
-            events.record(writer, [impression("u", START)])
+            events.record_each(writer, [impression("u", START)], partitions.Days())
             waiting = pool.submit(other.give_up_events, KEY, stored=0, at=END, reason="old")
             sleep(0.3)
             assert not waiting.done()

@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from threading import Barrier
+from uuid import uuid4
 
 import pytest
 from alembic import command
@@ -12,8 +14,17 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import Engine, create_engine, inspect, text
 
 from ab_platform.errors import StoreError
+from ab_platform.events import event_id
+from ab_platform.storage import partitions
 from ab_platform.storage.connection import connect, reading, writing
-from ab_platform.storage.migrating import VERSION_TABLE, check_migrated, configured, migrate, migrations_folder
+from ab_platform.storage.migrating import (
+    VERSION_TABLE,
+    check_migrated,
+    configured,
+    is_compared,
+    migrate,
+    migrations_folder,
+)
 from ab_platform.storage.schema import metadata
 from ab_platform.storage.store import Store, open_store
 
@@ -28,8 +39,10 @@ def empty_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 def test_the_migrated_schema_equals_the_metadata(store: Store) -> None:
+    store.make_partitions(since=date(2026, 3, 1), days=2)
     with reading(store.engine) as connection:
-        context = MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE, "compare_type": True})
+        told = {"version_table": VERSION_TABLE, "compare_type": True, "include_name": is_compared}
+        context = MigrationContext.configure(connection, opts=told)
         assert compare_metadata(context, metadata) == []
 
 
@@ -48,7 +61,7 @@ def _statements(engine: Engine) -> dict[str, list[str]]:
 
 def test_a_second_migration_applies_nothing(empty_url: str) -> None:
     engine = connect(empty_url)
-    assert migrate(engine) == ("0001", "0002", "0003", "0004", "0005")
+    assert migrate(engine) == ("0001", "0002", "0003", "0004", "0005", "0006")
     assert migrate(engine) == ()
     check_migrated(engine)
 
@@ -62,7 +75,7 @@ def test_two_migrations_at_once_apply_every_revision_once(empty_url: str) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(migrate_together, [connect(empty_url), connect(empty_url)]))
-    assert sorted(applied) == [(), ("0001", "0002", "0003", "0004", "0005")]
+    assert sorted(applied) == [(), ("0001", "0002", "0003", "0004", "0005", "0006")]
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,7 +91,7 @@ def _fail(*_: object) -> None:
 
 
 def test_a_database_without_tables_names_the_command(empty_url: str) -> None:
-    with pytest.raises(StoreError, match=r"has no tables yet; it must be at 0004: run `abp migrate`"):
+    with pytest.raises(StoreError, match=r"has no tables yet; it must be at 0006: run `abp migrate`"):
         open_store(empty_url, migrate=False)
 
 
@@ -107,7 +120,7 @@ def test_what_was_computed_before_is_kept_and_what_counts_more_is_counted_anew(e
         command.upgrade(configured(connection), "0001")
         for statement in BEFORE_0002:
             connection.execute(text(statement))
-    assert migrate(engine) == ("0002", "0003", "0004", "0005")
+    assert migrate(engine) == ("0002", "0003", "0004", "0005", "0006")
     with reading(engine) as connection:
         lifts = connection.execute(text("SELECT metric, lift, role, difference, interval_alpha FROM lifts")).all()
         splits = connection.execute(text("SELECT scope, p_value, e_value FROM sample_ratios")).all()
@@ -138,7 +151,7 @@ def test_the_days_of_who_clicked_on_several_are_counted_anew(empty_url: str) -> 
         for user, day, clicks in (("u", 1, 1), ("u", 2, 0), ("u", 3, 2), ("v", 1, 2), ("v", 2, 0)):
             values = f"'old', '{user}', 'home_card', '2026-03-0{day}', 'pia', 3, 1, 1, {clicks}, 0, 0, 0, 0, 0, 0, 0, 0"
             connection.execute(text(f"INSERT INTO user_days VALUES ({values}, '2026-03-0{day} 10:00:00')"))
-    assert migrate(engine) == ("0003", "0004", "0005")
+    assert migrate(engine) == ("0003", "0004", "0005", "0006")
     with reading(engine) as connection:
         opened = connection.execute(text("SELECT user_id, day FROM open_user_days")).all()
     assert [(user, str(day)) for user, day in opened] == [("u", "2026-03-01")]
@@ -150,6 +163,72 @@ def test_a_trial_of_before_is_kept_and_nobody_knows_its_epochs(empty_url: str) -
         command.upgrade(configured(connection), "0003")
         values = "'k', 'pia', '{\"latent\": 4}', 0, 'small', 'data', 'code', 0.25, '2026-03-01 10:00:00'"
         connection.execute(text(f"INSERT INTO trials VALUES ({values})"))
-    assert migrate(engine) == ("0004",)
+    assert migrate(engine) == ("0004", "0005", "0006")
     [trial] = Store(engine).trials("pia", "data", "code")
     assert (trial.recipe.config, trial.validation_ndcg, trial.curve) == ({"latent": 4}, 0.25, {})
+
+
+def with_events_of_before(engine: Engine) -> list[tuple[object, ...]]:
+    """Fill a database of revision 0005 with events of three days, and return them."""
+    ids = [event_id(at, str(at)) for at in (*EDGES, EDGES[0] + timedelta(hours=5))]
+    with writing(engine) as connection:
+        command.upgrade(configured(connection), "0005")
+        for number, identity in enumerate(ids):
+            values = f"'{identity}', 'click', 'old', 'u{number}', 'pia', 'home_card', 't', '2026-03-01 10:00:00'"
+            columns = "event_id, kind, experiment, user_id, arm, surface, title_id, at"
+            connection.execute(text(f"INSERT INTO events ({columns}) VALUES ({values})"))
+    return everything(engine)
+
+
+EDGES = (
+    datetime(2026, 3, 1, tzinfo=UTC),
+    datetime(2026, 3, 1, 23, 59, 59, 999000, tzinfo=UTC),
+    datetime(2026, 3, 2, tzinfo=UTC),
+    datetime(1999, 12, 31, 12, tzinfo=UTC),
+)
+
+
+def everything(engine: Engine) -> list[tuple[object, ...]]:
+    with reading(engine) as connection:
+        return [tuple(row) for row in connection.execute(text("SELECT * FROM events ORDER BY event_id"))]
+
+
+def days_made(engine: Engine) -> list[str]:
+    with reading(engine) as connection:
+        return [f"{day:%Y-%m-%d}" for day in partitions.made(connection)]
+
+
+def test_a_table_of_events_keeps_its_rows_when_it_is_parted_by_day(empty_url: str) -> None:
+    engine = connect(empty_url)
+    rows = with_events_of_before(engine)
+    assert migrate(engine) == ("0006",)
+    assert (everything(engine), len(rows)) == (rows, 5)
+    if engine.dialect.name == "postgresql":
+        assert days_made(engine) == ["1999-12-31", "2026-03-01", "2026-03-02"]
+        assert partitions_hold(engine) == {"19991231": 1, "20260301": 3, "20260302": 1}
+
+
+def partitions_hold(engine: Engine) -> dict[str, int]:
+    query = "SELECT right(tableoid::regclass::text, 8) AS day, count(*) FROM events GROUP BY day"
+    with reading(engine) as connection:
+        return {day: count for day, count in connection.exec_driver_sql(query)}  # noqa: C416
+
+
+def test_two_that_part_a_table_of_events_at_once_do_it_once(empty_postgres_url: str) -> None:
+    rows = with_events_of_before(connect(empty_postgres_url))
+    with ThreadPoolExecutor(2) as pool:
+        applied = list(pool.map(migrate, [connect(empty_postgres_url), connect(empty_postgres_url)]))
+    assert sorted(applied) == [(), ("0006",)]
+    assert everything(connect(empty_postgres_url)) == rows
+
+
+def test_an_event_that_does_not_tell_its_day_stops_the_migration_and_stays(empty_postgres_url: str) -> None:
+    engine = connect(empty_postgres_url)
+    with_events_of_before(engine)
+    other = uuid4()
+    with writing(engine) as connection:
+        connection.execute(text(f"UPDATE events SET event_id = '{other}' WHERE user_id = 'u1'"))
+    rows = everything(engine)
+    with pytest.raises(StoreError, match=rf"1 events have an id that is not a UUID of version 7 .*, such as {other}"):
+        migrate(engine)
+    assert everything(engine) == rows

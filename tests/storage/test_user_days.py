@@ -16,7 +16,7 @@ from sqlalchemy import select
 from ab_platform.events import SURFACES, AnyEvent, Click, Impression, Watch
 from ab_platform.lineage import Launch
 from ab_platform.statistics.moments import Moments
-from ab_platform.storage import events, schema, user_days
+from ab_platform.storage import events, partitions, schema, user_days
 from ab_platform.storage.connection import reading, writing
 from ab_platform.storage.store import PerUser, Population, RolledUp, Store, open_store
 from tests.storage.made import END, KEY, START, after, click, definition, impression, started, watch
@@ -357,7 +357,7 @@ def test_a_day_that_an_unfinished_transaction_adds_to_stays_open(store: Store, u
     started(store)
     store.record([impression("u", START), impression("v", START)])
     with writing(store.engine) as writer:
-        events.record(writer, [click("u", after(seconds=1))])
+        events.record_each(writer, [click("u", after(seconds=1))], partitions.Days())
         other = open_store(url, migrate=False)
         assert other.roll_up(KEY).user_days == 1
         assert open_days(other) == [("u", START.date())]
@@ -388,8 +388,9 @@ def test_an_exposure_that_commits_after_a_later_click_was_rolled_up_makes_it_cou
         pytest.skip("SQLite has one writer at a time")
     started(store)
     other = open_store(url, migrate=False)
+    store.make_partitions(since=START.date(), days=1)
     with writing(store.engine) as writer:
-        events.record(writer, [impression("u", START)])
+        events.record_each(writer, [impression("u", START)], partitions.Days())
         other.record([click("u", after(days=2))])
         other.roll_up(KEY)
     assert stored(store) == {}
