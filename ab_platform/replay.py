@@ -87,7 +87,7 @@ def replay(
             raw events were deleted.
     """
     launch = server.launch
-    _note_settings(store, launch, {"viewer": asdict(viewer), "seed": seed}, at, reason)
+    note_settings(store, launch, {"viewer": asdict(viewer), "seed": seed}, at, reason)
     end = until or launch.ends_at
     whole = end >= launch.ends_at
     entries = entering(launch, store.changes(launch.experiment.key), sorted(population.histories))
@@ -107,7 +107,7 @@ def replay(
             stored += recorded.stored
         if progress:
             progress(done, users)
-    _note_reached(store, launch.experiment.key, end, at)
+    note_reached(store, launch.experiment.key, end, at)
     replayed = sum(len(before.intersection(group)) for group in entries.values())
     return Replayed(users=users, users_before=replayed, events_stored=stored)
 
@@ -125,7 +125,7 @@ def entering(launch: Launch, changes: Sequence[Change], users: Sequence[str]) ->
     return found
 
 
-def _note_settings(store: Store, launch: Launch, settings: Mapping[str, object], at: datetime, reason: str) -> None:
+def note_settings(store: Store, launch: Launch, settings: Mapping[str, object], at: datetime, reason: str) -> None:
     """Write the replay's viewer and seed to the change log, once, so that one experiment has one truth."""
     key = launch.experiment.key
     earlier = [dict(change.after) for change in store.changes(key) if change.action == "replay"]
@@ -137,7 +137,7 @@ def _note_settings(store: Store, launch: Launch, settings: Mapping[str, object],
     if not earlier:
         _require_no_visits(store, launch)
         store.note(Change(key, at, "replay", None, settings, reason))
-        _note_reached(store, key, launch.starts_at, at)
+        note_reached(store, key, launch.starts_at, at)
 
 
 def _require_no_visits(store: Store, launch: Launch) -> None:
@@ -152,7 +152,7 @@ def _require_no_visits(store: Store, launch: Launch) -> None:
         )
 
 
-def _note_reached(store: Store, key: str, until: datetime, at: datetime) -> None:
+def note_reached(store: Store, key: str, until: datetime, at: datetime) -> None:
     """Write to the change log how far the visits are replayed, unless they were before."""
     before = replayed_until(store.changes(key))
     if before is None or before < until:
@@ -211,19 +211,19 @@ def _sessions(server: Server, arm: str, population: Population, users: Sequence[
             starts_at=launch.starts_at,
             days=launch.experiment.days,
             enters_at=life.enters_at,
-            rng=_stream(life.seed, session.user_id),
+            rng=stream(life.seed, session.user_id),
         )
         for session in sessions
     ]
     waiting = [(visit, request) for visit in visits if (request := next(visit, None)) is not None]
     while waiting:
         slates = server.slates(arm, [request for _, request in waiting], histories)
-        replies = [(visit, _reply(visit, slate)) for (visit, _), slate in zip(waiting, slates, strict=True)]
+        replies = [(visit, reply(visit, slate)) for (visit, _), slate in zip(waiting, slates, strict=True)]
         waiting = [(visit, request) for visit, request in replies if request is not None]
     return sessions
 
 
-def _reply(visit: Visits, slate: Slate) -> Request | None:
+def reply(visit: Visits, slate: Slate) -> Request | None:
     """Hand a visit its slate; return its next request, or None when the days are over."""
     try:
         return visit.send(slate)
@@ -231,7 +231,7 @@ def _reply(visit: Visits, slate: Slate) -> Request | None:
         return None
 
 
-def _stream(seed: int, user_id: str) -> np.random.Generator:
+def stream(seed: int, user_id: str) -> np.random.Generator:
     """Return the user's own random stream, the same whatever the order of users and whatever the arm."""
     digest = hashlib.blake2b(user_id.encode(), digest_size=16).digest()
     return np.random.default_rng([seed, int.from_bytes(digest)])
