@@ -1,10 +1,13 @@
 """Experiment files: TOML to Experiment and back, with the line of every error."""
 
+import tomllib
+from contextlib import suppress
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ab_platform.errors import ExperimentError
@@ -12,6 +15,7 @@ from ab_platform.experiment import Arm, DataRule, Experiment
 from ab_platform.experiment_file import dump, from_values, load, parse
 
 EXAMPLES = sorted((Path(__file__).parent.parent / "experiments").glob("*.toml"))
+RICHEST = max((path.read_text(encoding="utf-8") for path in EXAMPLES), key=len)
 
 TEXT = """\
 key = "a-b"
@@ -162,3 +166,47 @@ def test_what_is_dumped_is_read_back(
 def test_the_stores_document_is_read_back() -> None:
     experiment = parse(TEXT)
     assert from_values(experiment.document()) == experiment
+
+
+WORDS = st.sampled_from(["", "pia", "home_card", "home_card.play_duration", "before", "holm", "a" * 70, "\u0000", "é"])
+VALUES = st.recursive(
+    st.booleans() | st.integers(-3, 2**70) | st.floats() | WORDS | st.dates() | st.datetimes() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+def _places(value: object, at: tuple[str | int, ...] = ()) -> list[tuple[str | int, ...]]:
+    """Return where something may be put in a document: at each key of it, and beside."""
+    match value:
+        case dict():
+            return [(*at, "unheard_of"), *(place for key, each in value.items() for place in _places(each, (*at, key)))]
+        case list():
+            return [at, *(place for key, each in enumerate(value) for place in _places(each, (*at, key)))]
+    return [at]
+
+
+@given(st.data())
+@settings(max_examples=300)
+def test_any_value_in_any_place_is_an_experiment_or_a_clear_error(data: st.DataObject) -> None:
+    document = tomllib.loads(RICHEST)
+    for _ in range(data.draw(st.integers(1, 3))):
+        *path, last = data.draw(st.sampled_from(_places(document)))
+        inner: Any = document
+        for key in path:
+            inner = inner[key]
+        inner[last] = data.draw(VALUES)
+    with suppress(ExperimentError):
+        assert isinstance(from_values(document), Experiment)
+
+
+@given(st.text(max_size=200) | st.binary(max_size=200).map(lambda data: data.decode("latin-1")))
+def test_any_text_is_an_experiment_or_a_clear_error(text: str) -> None:
+    with suppress(ExperimentError):
+        parse(text)
+
+
+@given(st.integers(0, len(RICHEST)), st.integers(0, 40), st.text(max_size=10))
+def test_a_file_with_a_part_cut_out_is_an_experiment_or_a_clear_error(start: int, length: int, instead: str) -> None:
+    with suppress(ExperimentError):
+        parse(RICHEST[:start] + instead + RICHEST[start + length :])
