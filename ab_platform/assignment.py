@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import accumulate, pairwise
@@ -81,12 +81,10 @@ def buckets(salt: str, user_ids: UserIds) -> NDArray[np.int64]:
     Returns:
         `(users,)` int64 in [0, 10000).
     """
-    ids: Sequence[str] = user_ids.tolist() if isinstance(user_ids, np.ndarray) else user_ids
-    salted = _salted(salt)
+    ids = _listed(user_ids)
     found = np.empty(len(ids), dtype=np.int64)
-    for start in range(0, len(ids), _USERS_PER_BLOCK):
-        block = ids[start : start + _USERS_PER_BLOCK]
-        found[start : start + len(block)] = _hash_decimals(_hash_texts(salted, block)) % BUCKETS
+    for block in _blocks(len(ids)):
+        [found[block]] = _buckets([salt], ids[block])
     return found
 
 
@@ -115,7 +113,10 @@ def arm_ranges(weights: Sequence[float], traffic: float) -> tuple[tuple[int, int
 
 def arm_at(arm_bucket: int, ranges: Ranges) -> int | None:
     """Return the position of the arm whose range holds the bucket, or None."""
-    return next((index for index, (start, end) in enumerate(ranges) if start <= arm_bucket < end), None)
+    for index, (start, end) in enumerate(ranges):
+        if start <= arm_bucket < end:
+            return index
+    return None
 
 
 def assign(
@@ -154,12 +155,13 @@ def assign_all(
         ValueError: when the two salts are the same.
     """
     _check_salts(layer_salt, experiment_salt)
-    layer_buckets = buckets(layer_salt, user_ids)
-    arm_buckets = buckets(experiment_salt, user_ids)
-    in_layer = (layer_start <= layer_buckets) & (layer_buckets < layer_end)
-    arms = np.full(len(user_ids), -1, dtype=np.int64)
-    for index, (start, end) in enumerate(ranges):
-        arms[in_layer & (start <= arm_buckets) & (arm_buckets < end)] = index
+    ids = _listed(user_ids)
+    arms = np.full(len(ids), -1, dtype=np.int64)
+    for block in _blocks(len(ids)):
+        layer_buckets, arm_buckets = _buckets([layer_salt, experiment_salt], ids[block])
+        in_layer = (layer_start <= layer_buckets) & (layer_buckets < layer_end)
+        for index, (start, end) in enumerate(ranges):
+            arms[block][in_layer & (start <= arm_buckets) & (arm_buckets < end)] = index
     return arms
 
 
@@ -202,29 +204,55 @@ def _fnv1a(code_units: Iterable[int], state: int = _OFFSET) -> int:
     return state
 
 
-def _hash_texts(salted: int, texts: Sequence[str]) -> NDArray[np.uint32]:
-    """Continue FNV-1a from the state after the salt, one column of code units at a time over all texts."""
-    joined = "".join(texts)
-    units = np.frombuffer(_encode(joined), dtype="<u2")
-    one_unit_each = len(units) == len(joined)  # no character beyond U+FFFF, which takes two
-    counted = map(len, texts) if one_unit_each else (len(_encode(text)) // 2 for text in texts)
-    lengths = np.fromiter(counted, dtype=np.int64, count=len(texts))
+def _listed(user_ids: UserIds) -> Sequence[str]:
+    return user_ids.tolist() if isinstance(user_ids, np.ndarray) else user_ids
+
+
+def _blocks(users: int) -> Iterator[slice]:
+    return (slice(start, min(start + _USERS_PER_BLOCK, users)) for start in range(0, users, _USERS_PER_BLOCK))
+
+
+def _buckets(salts: Sequence[str], texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Return the bucket of each text under each salt, (salts, texts)."""
+    salted = np.array([_salted(salt) for salt in salts], dtype=np.uint32)
+    return _hash_decimals(_hash_texts(salted, texts)) % np.uint32(BUCKETS)
+
+
+def _hash_texts(salted: NDArray[np.uint32], texts: Sequence[str]) -> NDArray[np.uint32]:
+    """Continue FNV-1a from the states after the salts, one column of code units at a time over all texts.
+
+    Returns:
+        (salts, texts).
+    """
+    units, starts, lengths = _laid_out(texts)
     longest_first = np.argsort(-lengths, kind="stable")  # so the texts that reach a column are a prefix
-    starts = (np.cumsum(lengths) - lengths)[longest_first]
+    starts = starts[longest_first]
     reaching = np.searchsorted(-lengths[longest_first], -np.arange(lengths.max()), side="left")
-    state = np.full(len(texts), salted, dtype=np.uint32)
+    state = np.repeat(salted[:, None], len(texts), axis=1)
     for column, count in enumerate(reaching.tolist()):
-        state[:count] = (state[:count] ^ units[starts[:count] + column]) * np.uint32(_PRIME)
+        state[:, :count] = (state[:, :count] ^ units[starts[:count] + column]) * np.uint32(_PRIME)
     hashed = np.empty_like(state)
-    hashed[longest_first] = state
+    hashed[:, longest_first] = state
     return hashed
+
+
+def _laid_out(texts: Sequence[str]) -> tuple[NDArray[np.uint16], NDArray[np.int64], NDArray[np.int64]]:
+    """Return all code units, and where among them each text starts and how many it has."""
+    units = np.frombuffer(_encode("\0".join(texts)), dtype="<u2")
+    ends = np.append(np.flatnonzero(units == 0), len(units))
+    if len(ends) != len(texts):  # a text has a NUL of its own: measure each instead
+        ends = np.cumsum([len(_encode(text)) // 2 + 1 for text in texts]) - 1
+    starts = np.append(0, ends[:-1] + 1)
+    return units, starts, ends - starts
 
 
 def _hash_decimals(numbers: NDArray[np.uint32]) -> NDArray[np.uint32]:
     """Take FNV-1a of each number as written in decimal digits, without leading zeros."""
     state = np.full(numbers.shape, _OFFSET, dtype=np.uint32)
+    rest = numbers
     for place in _DECIMAL_PLACES:
-        digit = numbers // np.uint32(place) % np.uint32(10) + np.uint32(ord("0"))
-        written = (numbers >= place) | (place == 1)
-        state = np.where(written, (state ^ digit) * np.uint32(_PRIME), state)
+        digit = rest // np.uint32(place)
+        rest = rest - digit * np.uint32(place)
+        following = (state ^ (digit + np.uint32(ord("0")))) * np.uint32(_PRIME)
+        state = np.where(numbers >= place, following, state) if place > 1 else following
     return state
