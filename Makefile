@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test calibrate bench-arms dashboard airflow check lint types format wheel clean
+.PHONY: help demo test calibrate bench-arms bench-service serve dashboard airflow check lint types format wheel clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -20,6 +20,9 @@ demo: $(READY) ## Run a real experiment end to end, to Table 2.
 dashboard: $(READY) ## Open the dashboard on what the demo made; without it, a small demo is made first.
 	@$(BIN)/abp status --json | grep -q '"experiment"' || $(BIN)/abp demo --dataset synthetic
 	@$(BIN)/abp dashboard
+
+serve: $(READY) ## Serve the running experiments over HTTP on this machine, without tokens; Ctrl-C stops it.
+	@$(BIN)/abp serve --open
 
 airflow: $(READY) ## Start Airflow on this machine, which runs the experiments; Ctrl-C stops it.
 	@$(BIN)/abp airflow
@@ -32,6 +35,9 @@ calibrate: $(READY) ## Measure how often the statistics are wrong, into docs/cal
 
 bench-arms: $(READY) ## Measure training and evaluation beside RecBole and Cornac, into docs/speed.md.
 	@cd $(ROOT) && $(BIN)/python -m benchmarks.arms --output docs/speed.md
+
+bench-service: $(READY) ## Measure the service beside a handler that does nothing, into docs/service.md (about fifteen minutes).
+	@cd $(ROOT) && $(BIN)/python -m benchmarks.service --output docs/service.md
 
 check: lint types test ## What CI runs: lint, types, tests.
 
@@ -56,5 +62,5 @@ $(READY): $(ROOT)/pyproject.toml $(ROOT)/constraints.txt
 	@echo "making the environment in $(VENV) (once, about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet $(TORCH)
-	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,dashboard,postgres,airflow,celery,kubernetes,dev]'
+	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,serve,dashboard,postgres,airflow,celery,kubernetes,dev]'
 	@touch $@

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from ab_platform.errors import PlatformError
@@ -28,9 +29,12 @@ class Settings:
         airflow_user: who signs in there (`ABP_AIRFLOW_USER`).
         airflow_password: of that user (`ABP_AIRFLOW_PASSWORD`).
         airflow_token: instead of user and password (`ABP_AIRFLOW_TOKEN`).
+        service_token: shown to the online service (`ABP_SERVICE_TOKEN`).
         alert_webhook: address that alerts are posted to (`ABP_ALERT_WEBHOOK`).
         alert_email: address that alerts are mailed to (`ABP_ALERT_EMAIL`).
         smtp_url: mail server, as `smtp://user:password@host:port` (`ABP_SMTP_URL`).
+        user_id_key: key of the hashes by which users are known (`ABP_USER_ID_KEY`; without, by their own ids).
+        otlp_endpoint: address that the service's traces go to (`OTEL_EXPORTER_OTLP_ENDPOINT`, OpenTelemetry's own).
     """
 
     home: Path
@@ -44,9 +48,12 @@ class Settings:
     airflow_user: str | None = None
     airflow_password: str | None = field(default=None, repr=False)
     airflow_token: str | None = field(default=None, repr=False)
+    service_token: str | None = field(default=None, repr=False)
     alert_webhook: str | None = field(default=None, repr=False)
     alert_email: str | None = None
     smtp_url: str | None = field(default=None, repr=False)
+    user_id_key: str | None = field(default=None, repr=False)
+    otlp_endpoint: str | None = None
 
     @property
     def artifacts(self) -> Path:
@@ -57,6 +64,11 @@ class Settings:
     def checkpoints(self) -> Path:
         """Return the folder of trainings under way."""
         return self.home / "checkpoints"
+
+    @property
+    def service(self) -> Path:
+        """Return the folder of what the service keeps: its roster, spool and marks."""
+        return self.home / "service"
 
     @property
     def airflow_home(self) -> Path:
@@ -83,10 +95,55 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         airflow_user=environment.get("ABP_AIRFLOW_USER") or None,
         airflow_password=environment.get("ABP_AIRFLOW_PASSWORD") or None,
         airflow_token=environment.get("ABP_AIRFLOW_TOKEN") or None,
+        service_token=environment.get("ABP_SERVICE_TOKEN") or None,
         alert_webhook=environment.get("ABP_ALERT_WEBHOOK") or None,
         alert_email=environment.get("ABP_ALERT_EMAIL") or None,
         smtp_url=environment.get("ABP_SMTP_URL") or None,
+        user_id_key=environment.get("ABP_USER_ID_KEY") or None,
+        otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
     )
+
+
+@dataclass(frozen=True)
+class ServiceSettings:
+    """How the workers of the service run: what starts them tells them, through the environment.
+
+    Attributes:
+        workers: processes.
+        open_to_all: needs no token.
+        origins: web origins whose pages may call.
+        deadline_ms: after which popularity serves.
+        database_seconds: how long the database may take before events go to the spool.
+        log_requests: whether each request is a line of the log.
+        meters: folder where the workers put their meters together.
+    """
+
+    workers: int = 1
+    open_to_all: bool = False
+    origins: tuple[str, ...] = ()
+    deadline_ms: float = 100.0
+    database_seconds: float = 2.0
+    log_requests: bool = False
+    meters: str | None = None
+
+
+SERVICE = "AB_PLATFORM_SERVICE"
+"""Variable by which the workers of the service are told how to run; nobody else sets it."""
+
+
+def tell_workers(told: ServiceSettings) -> None:
+    """Leave word for the workers that this process starts."""
+    os.environ[SERVICE] = json.dumps(asdict(told))
+    if told.meters is not None:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = told.meters
+    # Threads of one product each: the workers are what runs side by side.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def told_workers(environment: Mapping[str, str] = os.environ) -> ServiceSettings:
+    """Read how this worker runs."""
+    values = json.loads(environment.get(SERVICE) or "{}")
+    return ServiceSettings(**{**values, "origins": tuple(values.get("origins", ()))})
 
 
 def for_child(chosen: Settings, environment: Mapping[str, str] = os.environ) -> dict[str, str]:

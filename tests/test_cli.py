@@ -23,7 +23,7 @@ VERBS = (
     *("demo", "simulate", "ingest", "attributes", "arms", "train", "tune", "evaluate", "ablate", "geometry"),
     *("power", "launch", "ramp", "stop", "assign"),
     *("replay", "analyze", "status", "report", "looks", "advance", "decide", "alerts"),
-    *("roll-up", "assignments", "retain", "airflow", "answer"),
+    *("roll-up", "assignments", "retain", "erase", "airflow", "answer"),
 )
 SMALL = ["--set", "multi_vae.epochs=2", "--set", "pia.epochs=2", "--set", "multi_vae.hidden=8", "--set", "pia.hidden=8"]
 

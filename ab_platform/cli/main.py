@@ -17,14 +17,17 @@ from ab_platform.cli import (
     conduct,
     data,
     demo,
+    erase,
     evaluate,
     experiments,
     geometry,
     power,
     published,
     results,
+    serve,
     simulate,
     split,
+    token,
     tune,
     upkeep,
 )
@@ -39,6 +42,7 @@ EXTRAS = {
     "airflow": "airflow",
     "streamlit": "dashboard",
     "psycopg": "postgres",
+    **dict.fromkeys(("fastapi", "uvicorn", "openfeature", "prometheus_client"), "serve"),
 }
 """What brings a library that a verb needs."""
 
@@ -55,7 +59,7 @@ for verbs in (
     *(demo, simulate, data, attributes),
     *(arms, tune, evaluate, ablate, geometry),
     *(power, experiments, conduct, split, results, published, upkeep),
-    *(airflow, airflow_runs),
+    *(serve, token, erase, airflow, airflow_runs),
 ):
     verbs.register(app)
 

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, fields
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 from ab_platform.errors import EventError
-from ab_platform.events import SURFACES, AnyEvent, Click, Exposure, Impression, Surface, event_id
-
-EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from ab_platform.events import SURFACES, AnyEvent, Click, Exposure, Impression, Surface, event_id, moment_of
 
 Kind = Literal["impression", "click", "watch", "exposure"]
 
@@ -101,7 +99,7 @@ def moment(identity: UUID) -> datetime:
     """
     if identity.version != 7:
         raise EventError(f"id {identity} is a UUID of version {identity.version}; it must be of version 7")
-    return EPOCH + timedelta(milliseconds=identity.int >> 80)
+    return moment_of(identity)
 
 
 def zoned(at: datetime) -> datetime:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Lock
 
 import numpy as np
 from numpy.typing import NDArray
@@ -80,6 +81,7 @@ class Arms:
         self._titles: Titles = {}
         self._ingested: dict[str, datetime] = {}
         self._tried_at: dict[str, datetime] = {}
+        self._refreshing = Lock()
         self.database_away = True
 
     @property
@@ -120,12 +122,19 @@ class Arms:
         return found
 
     def refresh(self, *, at: datetime | None = None) -> None:
-        """Read the roster, load what is new, let go of what is over; where the database is away, what stands stays."""
+        """Read the roster, load what is new, let go of what is over; where the database is away, what stands stays.
+
+        Args:
+            at: now; a roster that another thread read since is left as it is.
+        """
         moment = at or datetime.now(UTC)
-        fresh = self._read(moment)
-        if fresh is not None:
-            self._load(fresh, moment)
-            self._roster = fresh
+        with self._refreshing:
+            if self._roster is not None and self._roster.read_at > moment:
+                return
+            fresh = self._read(moment)
+            if fresh is not None:
+                self._load(fresh, moment)
+                self._roster = fresh
 
     def _read(self, at: datetime) -> Roster | None:
         """Return the roster of the store; without it, at the start, that of the file."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from time import monotonic, time_ns
 
@@ -35,6 +35,13 @@ logger = logging.getLogger(__name__)
 
 READERS = 2
 """Threads that read histories."""
+
+FEW_USERS = 24
+"""Who are assigned one by one; from here on, all at once is faster."""
+
+
+AGAIN = timedelta(seconds=0.5)
+"""How old a roster must be to be read again for a request that it refuses."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +140,20 @@ class Worker:
         """Read the roster and load its arms; what is there stays where the database is away."""
         self.arms.refresh()
 
+    async def look_again(self, at: datetime) -> bool:
+        """Read the roster again for a request that it refuses: what was launched a moment ago may not be in it yet.
+
+        Args:
+            at: now.
+
+        Returns:
+            Whether it was read; not where that was done just before.
+        """
+        if at - self.roster.read_at < AGAIN:
+            return False
+        await asyncio.to_thread(self.arms.refresh, at=at)
+        return True
+
     def catch_up(self, *, stopping: asyncio.Event) -> int:
         """Move what the spool holds to the database, unless that is away; return how many events."""
         if self.recorder.away or not self._spool.pending().segments:
@@ -151,9 +172,9 @@ class Worker:
         """Return the place of each user's arm, -1 where in none."""
         if not standing.running:
             return [-1] * len(user_ids)
-        if len(user_ids) == 1:
-            index = place(standing, self.pseudonyms.of(user_ids[0]))
-            return [-1 if index is None else index]
+        if len(user_ids) <= FEW_USERS:
+            found = [place(standing, self.pseudonyms.of(user_id)) for user_id in user_ids]
+            return [-1 if index is None else index for index in found]
         experiment = standing.launch.experiment
         places: list[int] = assign_all(
             self.pseudonyms.of_all(user_ids),

@@ -163,7 +163,7 @@ def test_the_arms_of_the_examples_are_those_that_the_salts_give() -> None:
 def test_every_code_of_a_rejection_and_of_a_problem_is_in_the_docs() -> None:
     told = set(re.findall(r"`([a-z_]+)`", "\n".join(line for line in DOCS.splitlines() if line.startswith("|"))))
     assert {*get_args(Code), "too_late"} <= told
-    problems = set(re.findall(r'Refused\(\s*[\w.]+,\s*"(\w+)"', SERVICE))
+    problems = set(re.findall(r'ProblemError\(\s*[\w.]+,\s*"(\w+)"', SERVICE))
     assert problems
     assert problems <= told
 

@@ -1,0 +1,1 @@
+"""HTTP in, dataclass out: the service's web side. It decides nothing."""
