@@ -85,7 +85,7 @@ def _replay_over_http(key: str, *, seed: int, url: str, rate: float | None, as_j
     counts = done.counts
     if done.fallbacks:
         say(
-            f"popularity served {done.fallbacks:,} slates, since the arm failed or was late, so the lifts are not those "
+            f"popularity served {done.fallbacks:,} slates, as the arm failed or was late, so the lifts are not those "
             "of a replay in this process; lower --rate or give the service a longer --deadline-ms, and launch a new key"
         )
     return say(

@@ -1,0 +1,1 @@
+"""How fast the service is, side by side with a handler that does nothing, on SQLite and PostgreSQL."""
