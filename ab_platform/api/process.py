@@ -15,8 +15,8 @@ from ab_platform.settings import from_environment, told_workers
 from ab_platform.storage.store import unchecked_store
 from ab_platform.training import Workshop
 
-CONNECTIONS = 5
-"""To PostgreSQL, of one worker: the recorder's, the readers', and one to spare."""
+CONNECTIONS = 6
+"""To PostgreSQL, of one worker: the recorder's, the readers', and some to spare."""
 
 
 def application() -> ASGIApp:

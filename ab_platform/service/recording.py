@@ -80,7 +80,7 @@ class _Batch:
 
 
 class Recorder:
-    """Writes events of many requests in one transaction each time, by a thread of its own.
+    """Writes events of many requests in one transaction each time, by threads of its own.
 
     While one transaction commits, the batches that arrive wait together for the next: the more there are, the fewer
     commits a batch takes. A database that is away is left alone for a moment, and the events go to the spool.
@@ -91,6 +91,7 @@ class Recorder:
         marks: says whose history changed.
         clocks: the time.
         forgotten: tells an event of a user who asked to be forgotten since; what the spool holds of them is dropped.
+        writers: transactions at once; more than one pays where the database is another process.
 
     Attributes:
         committed: is told of every transaction: how many events, and the seconds it took.
@@ -104,6 +105,7 @@ class Recorder:
         *,
         clocks: Clocks,
         forgotten: Callable[[Item], bool] = lambda _: False,
+        writers: int = 1,
     ) -> None:
         self._store = store
         self._spool = spool
@@ -113,16 +115,21 @@ class Recorder:
         self.committed: Callable[[int, float], None] = _told_to_nobody
         self._waiting: SimpleQueue[_Batch | None] = SimpleQueue()
         self._away_until = 0.0
-        self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._run, name=f"recorder-{number}", daemon=True) for number in range(writers)
+        ]
 
     def start(self) -> None:
         """Begin to write."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Write what waits, then end."""
-        self._waiting.put(None)
-        self._thread.join()
+        for _ in self._threads:
+            self._waiting.put(None)
+        for thread in self._threads:
+            thread.join()
 
     @property
     def away(self) -> bool:

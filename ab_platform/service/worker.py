@@ -36,6 +36,9 @@ logger = logging.getLogger(__name__)
 READERS = 2
 """Threads that read histories."""
 
+WRITERS = 2
+"""Transactions of events at once, where the database takes several: while one waits for it, the other is made."""
+
 FEW_USERS = 24
 """Who are assigned one by one; from here on, all at once is faster."""
 
@@ -97,7 +100,12 @@ class Worker:
         self.histories = HistoryCache(store, users=options.history_users, marks=self._marks)
         self.arms = Arms(store, workshop, options.folder / "roster.json")
         self.recorder = Recorder(
-            store, self._spool, self._marks, clocks=Clocks(monotonic, time_ns), forgotten=self._forgotten
+            store,
+            self._spool,
+            self._marks,
+            clocks=Clocks(monotonic, time_ns),
+            forgotten=self._forgotten,
+            writers=WRITERS if store.writes_side_by_side else 1,
         )
         self.slates = Slates(deadline_ms=options.deadline_ms)
         self._readers = ThreadPoolExecutor(READERS, thread_name_prefix="histories")

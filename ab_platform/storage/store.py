@@ -146,6 +146,11 @@ class Store:
         """Return the address, with its password: for another process of the platform, never for a message."""
         return self.engine.url.render_as_string(hide_password=False)
 
+    @property
+    def writes_side_by_side(self) -> bool:
+        """Tell whether several transactions can write at once; to a SQLite file only one can."""
+        return self.engine.dialect.name != "sqlite"
+
     def close(self) -> None:
         """Let go of the database's connections."""
         self.engine.dispose()

@@ -222,3 +222,19 @@ def test_an_error_nobody_foresaw_reaches_whom_it_concerns(world: World) -> None:
 
 def _break(batch: Sequence[Item]) -> list[Status]:
     raise ZeroDivisionError
+
+
+def test_two_writers_commit_side_by_side_and_both_finish_before_the_end() -> None:
+    both = threading.Barrier(2)
+
+    class Meeting(Kept):
+        def record_each(self, batch: Sequence[Item]) -> list[Status]:
+            both.wait(10)  # passes only once another transaction is under way
+            return super().record_each(batch)
+
+    recorder = Recorder(Meeting(), Held(), Touches(), clocks=Clocks(time.monotonic, time.time_ns), writers=2)
+    first = recorder.record(clicks(4_000))
+    second = recorder.record(clicks(1, first=9_000))
+    recorder.start()
+    recorder.stop()
+    assert (len(first.result(0)), second.result(0)) == (4_000, ["stored"])
