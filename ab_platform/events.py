@@ -154,16 +154,20 @@ def event_id(at: datetime, key: str) -> UUID:
         at: when it happened, with a time zone.
         key: unique to the event, such as `experiment/user/visit/position/kind`.
     """
-    milliseconds = (at - _EPOCH) // _MILLISECOND  # in integers: a float of seconds may fall short of one
     digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=10).digest())
     high = digest >> 68
     low = digest & ((1 << 62) - 1)
-    return UUID(int=milliseconds << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+    return UUID(int=milliseconds(at) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
 
 
 def first_id(at: datetime) -> UUID:
     """Return the lowest id that an event of a moment, to the millisecond, may have."""
-    return UUID(int=(at - _EPOCH) // _MILLISECOND << 80)
+    return UUID(int=milliseconds(at) << 80)
+
+
+def milliseconds(at: datetime) -> int:
+    """Return the whole milliseconds since 1970, as a time-ordered id begins with them."""
+    return (at - _EPOCH) // _MILLISECOND  # in integers: a float of seconds may fall short of one
 
 
 def moment_of(identity: UUID) -> datetime:

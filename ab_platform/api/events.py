@@ -31,8 +31,9 @@ async def kept(worker: Worker, sent: wire.EventsSent, *, token: Token | None, at
     taken = [each for each in judged if not isinstance(each, Refusal)]
     statuses = iter(await worker.record(taken) if taken else ())
     answers = iter(_rejected(each) if isinstance(each, Refusal) else _answer(each, next(statuses)) for each in judged)
-    items = len(judged) + len(sent.unfit)
-    return [_misshapen(sent.unfit[place]) if place in sent.unfit else next(answers) for place in range(items)]
+    unfit = sent.unfit
+    items = len(judged) + len(unfit)
+    return [_misshapen(unfit[place]) if place in unfit else next(answers) for place in range(items)]
 
 
 def _judged(worker: Worker, sent: wire.EventsSent, *, token: Token | None, at: datetime) -> list[Item | Refusal]:
@@ -74,7 +75,10 @@ def _moment(sent: wire.ImpressionSent) -> datetime:
     """Return the moment of an impression's slate, which a time-ordered id of the slate tells."""
     if sent.request_id.version != 7:
         return sent.at
-    return moment_of(sent.request_id)
+    try:
+        return moment_of(sent.request_id)
+    except OverflowError:  # after the year 9999
+        return sent.at
 
 
 def _answer(event: Item, status: Kept) -> wire.EventKept:

@@ -53,6 +53,11 @@ class Standing:
         return self.launch.experiment.ranges(1.0)
 
     @cached_property
+    def known_arms(self) -> dict[str, str | None]:
+        """Return the arms, under full traffic, of users who were asked for before; None for who is in none."""
+        return {}
+
+    @cached_property
     def propensities(self) -> Mapping[str, float]:
         """Return the share of the experiment's users that get each arm."""
         return {arm.name: arm.weight for arm in self.launch.experiment.arms}

@@ -11,7 +11,7 @@ from uuid import UUID
 from ab_platform.access import Token
 from ab_platform.assignment import assign
 from ab_platform.errors import NotFoundError
-from ab_platform.events import Surface, first_id
+from ab_platform.events import Surface, milliseconds
 from ab_platform.pseudonym import digest
 from ab_platform.service.roster import Roster, Standing
 
@@ -20,6 +20,11 @@ FASTEST_CLOCK = timedelta(minutes=5)
 
 NEAR = timedelta(days=1)
 """How far the moment in an event's id may be from the event's own."""
+
+NEAR_MS = NEAR // timedelta(milliseconds=1)
+
+MOST_KNOWN = 100_000
+"""Users of an experiment whose arm is remembered: events of one come together, and the salts never change."""
 
 Code = Literal[
     "unknown_experiment",
@@ -88,7 +93,6 @@ class Rules:
         self._titles = titles
         self._token = token
         self._now = at
-        self._arms: dict[tuple[str, str], str | None] = {}
 
     def arm_of(self, told: Told) -> str | Refusal:
         """Return the arm under which an event is kept, or why it is not.
@@ -127,11 +131,13 @@ class Rules:
         return _erased(self._roster, told.user_id, told.at)
 
     def _arm(self, standing: Standing, user_id: str) -> str | None:
-        key = (standing.key, user_id)
-        if key not in self._arms:
+        known = standing.known_arms
+        if user_id not in known:
+            if len(known) >= MOST_KNOWN:
+                known.clear()
             arm = standing.arm(place(standing, user_id, whole=True))
-            self._arms[key] = None if arm is None else arm.name
-        return self._arms[key]
+            known[user_id] = None if arm is None else arm.name
+        return known[user_id]
 
 
 def untimely(at: datetime, standing: Standing, *, now: datetime) -> Refusal | None:
@@ -150,7 +156,7 @@ def untimely(at: datetime, standing: Standing, *, now: datetime) -> Refusal | No
 
 def _of_its_time(event_id: UUID, at: datetime) -> bool:
     """Tell whether an id is time-ordered and of about the moment of its event, by which it is kept."""
-    return event_id.version == 7 and first_id(at - NEAR) <= event_id < first_id(at + NEAR)
+    return event_id.version == 7 and abs((event_id.int >> 80) - milliseconds(at)) <= NEAR_MS
 
 
 def place(standing: Standing, user_id: str, *, whole: bool = False) -> int | None:

@@ -50,7 +50,12 @@ class Running:
         return [each for each in children if "spawn_main" in _command(each)]
 
     def kill_worker(self) -> None:
-        self.workers()[0].send_signal(signal.SIGKILL)
+        """Kill one worker, once there is one: after two kills the first replacement may still be on its way."""
+        until = time.monotonic() + START_SECONDS
+        while not (found := self.workers()):
+            assert time.monotonic() < until, "no worker came back"
+            time.sleep(0.1)
+        found[0].send_signal(signal.SIGKILL)
 
     def kill_all(self) -> None:
         """Kill supervisor and workers at one stroke, as a machine that loses power would."""
