@@ -32,6 +32,7 @@ from benchmarks.service.world import ENGINES, Engine, Home, Shape, home
 
 ROOT = Path(__file__).parents[2]
 MEASURED = ("ab_platform/api", "ab_platform/service", "ab_platform/storage", "benchmarks/service", "models")
+TITLE = "# The online service\n"
 SECTION = "service"
 STEADY = "service-steady"
 
@@ -75,10 +76,9 @@ def main() -> None:
     plan = [each for each in planned(options) if options.only is None or options.only in each.name]
     found, seconds = _found(plan, folder, options)
     if options.steady:
-        text = report.steady_section(found["steady"], options.command)
-        records.put_section(options.output, STEADY, text)
+        _write(options.output, STEADY, report.steady_section(found["steady"], options.command))
     else:
-        records.put_section(options.output, SECTION, report.section(found, options.command, seconds))
+        _write(options.output, SECTION, report.section(found, options.command, seconds))
 
 
 def planned(options: argparse.Namespace) -> list[Planned]:
@@ -110,6 +110,13 @@ def _on(engine: Engine, sizes: Sizes) -> Iterator[Planned]:
     }
     for name, (kind, measure) in measures.items():
         yield Planned(f"{name} {engine}", engine, TypeAdapter(list[kind]), measure)  # type: ignore[valid-type, arg-type]
+
+
+def _write(document: Path, name: str, text: str) -> None:
+    if not document.exists():
+        document.parent.mkdir(parents=True, exist_ok=True)
+        document.write_text(TITLE, encoding="utf-8")
+    records.put_section(document, name, text)
 
 
 def _there(home: Home | None) -> Home:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from math import inf
 from statistics import median
 from time import perf_counter
 
@@ -90,14 +91,20 @@ def growth(home: Home, sizes: Sizes) -> list[Grown]:
     return [_grown(home, made, workers, sizes) for workers in sizes.workers]
 
 
-def send(running: Running, requests: Sequence[bytes], *, connections: int, seconds: float | None = None) -> Load:
-    """Send requests, each once or for some seconds.
+def send(
+    running: Running,
+    requests: Sequence[bytes],
+    *,
+    connections: int,
+    seconds: float = inf,
+    mark: bytes = BY_POPULARITY,
+) -> Load:
+    """Send requests, each once or for some seconds; replies with the mark are counted.
 
     Raises:
         SystemExit: a request was not answered by 200.
     """
-    once = {} if seconds is None else {"seconds": seconds}
-    load = driver.run(running.port, requests, connections=connections, mark=BY_POPULARITY, **once)
+    load = driver.run(running.port, requests, connections=connections, seconds=seconds, mark=mark)
     if load.failed:
         raise SystemExit(f"{load.failed} of {load.requests} requests failed; the service's log says why")
     return load
@@ -161,11 +168,20 @@ def _taken(home: Home, ours: Running, made: Batches, size: int, connections: int
     for _ in range(sizes.event_rounds):
         theirs, own = (made.make(sizes.events, size=size) for _ in range(2))
         other = _committed(with_threads, theirs, connections)
-        load = send(ours, [batch.request for batch in own], connections=connections)
+        load = _sent(ours, own, connections)
         pairs.append(Pair(load.requests * size / load.seconds, other))
         p99.append(load.quantile(0.99))
     with_threads.close()
     return Taken(size, connections, Ratio(tuple(pairs)), median(p99))
+
+
+def _sent(running: Running, batches: Sequence[Batch], connections: int) -> Load:
+    """Send every batch once; all events must be stored."""
+    stored = b'"stored":%d,"duplicates":0,"spooled":0,"rejected":0' % len(batches[0].events)
+    load = send(running, [batch.request for batch in batches], connections=connections, mark=stored)
+    if load.marked != load.requests:
+        raise SystemExit(f"{load.requests - load.marked} of {load.requests} batches were not stored as a whole")
+    return load
 
 
 def _committed(store: Store, batches: Sequence[Batch], threads: int) -> float:
@@ -192,7 +208,7 @@ def _grown(home: Home, made: Batches, workers: int, sizes: Sizes) -> Grown:
         loads = [
             send(running, ask, connections=CONNECTIONS, seconds=sizes.seconds),
             send(running, warm, connections=CONNECTIONS, seconds=sizes.seconds),
-            send(running, [batch.request for batch in batches], connections=CONNECTIONS),
+            _sent(running, batches, CONNECTIONS),
         ]
         rates = [load.per_second for load in loads]
         driver_share = max(load.busy for load in loads)

@@ -20,7 +20,7 @@ import numpy as np
 from ab_platform.access import SCOPES, mint
 from ab_platform.experiment import Arm, DataRule, Experiment
 from ab_platform.launching import FALLBACK_ARM
-from ab_platform.lineage import Launch
+from ab_platform.lineage import Launch, Title
 from ab_platform.storage.store import Store, open_store
 from ab_platform.training import Workshop, snapshot, train
 from benchmarks.arms.world import World
@@ -28,8 +28,6 @@ from benchmarks.arms.world import World
 Engine = Literal["sqlite", "postgresql"]
 ENGINES: tuple[Engine, ...] = get_args(Engine)
 
-SHOWN_SHARE = 0.7
-"""Of a user's interactions, what a slate is made from; the last are held back."""
 DAYS = 14
 
 
@@ -136,12 +134,13 @@ def _filled(folder: Path, url: str, shape: Shape, at: datetime) -> Home:
 
 def _catalogue(store: Store, workshop: Workshop, titles: int, shape: Shape, at: datetime) -> Catalogue:
     """Draw a data set, train both arms for one epoch, and let the experiment run."""
-    matrix = World(shape.users, 1, titles, mean_length=shape.history / SHOWN_SHARE).draw().train
+    matrix = World(shape.users, 1, titles, mean_length=shape.history).draw().train
     users = tuple(f"{titles}-{number:06d}" for number in range(shape.users))
     names = tuple(f"{number:05d}" for number in range(titles))
     rows = matrix.tocoo()
     seen_at = np.random.default_rng(titles).integers(1_500_000_000, 1_600_000_000, rows.nnz)
     with store.ingesting(f"made-up-{titles}", f"made-up-{titles}", "drawn by the benchmark", at) as writer:
+        writer.write_titles([Title(name, f"Title {name}") for name in names])
         writer.write_interactions(
             [users[row] for row in rows.row], [names[column] for column in rows.col], np.full(rows.nnz, 5.0), seen_at
         )
@@ -149,7 +148,7 @@ def _catalogue(store: Store, workshop: Workshop, titles: int, shape: Shape, at: 
     config = {"epochs": 1, "hidden": shape.hidden, "latent": shape.latent}
     experiment = Experiment(
         f"titles-{titles}",
-        DataRule(f"made-up-{titles}", hold_back=1.0 - SHOWN_SHARE),
+        DataRule(f"made-up-{titles}", hold_back=0.0),
         (
             Arm("control", "multi_vae", 0.5, control=True, config=config),
             Arm("treatment", "multi_vae", 0.5, seed=1, config=config),
