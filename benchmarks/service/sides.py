@@ -19,6 +19,8 @@ from benchmarks.service.world import Home
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120.0
+IDLE_SECONDS, IDLE_SHARE = 0.5, 0.2
+"""How long a started server is looked at, and how much of a core each worker may take to count as idle."""
 DATABASE_SECONDS = 10.0
 """How long a statement may take: on a busy machine the benchmark shall not measure the spool."""
 
@@ -110,6 +112,7 @@ def _started(command: Sequence[str], environment: dict[str, str], log: Path, *, 
     try:
         _wait(process, port, log)
         running = Running(process.pid, port, workers)
+        _settle(running)
         yield running
     finally:
         process.send_signal(signal.SIGTERM)
@@ -135,6 +138,18 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
         time.sleep(0.1)
     last = "\n".join(log.read_text(encoding="utf-8").splitlines()[-20:])
     raise SystemExit(f"{last}\nthe server whose log this is, {log}, does not answer")
+
+
+def _settle(running: Running) -> None:
+    """Wait until all workers are up and idle: the first that answers says nothing of the others."""
+    until = time.monotonic() + START_SECONDS
+    while time.monotonic() < until:
+        processes, worked = running.processes(), running.cpu_seconds()
+        time.sleep(IDLE_SECONDS)
+        same = running.processes() == processes and len(processes) == running.workers
+        if same and running.cpu_seconds() - worked < IDLE_SHARE * IDLE_SECONDS * running.workers:
+            return
+    raise SystemExit(f"the workers of process {running.process_id} are not idle after {START_SECONDS:.0f} s")
 
 
 def _free_port() -> int:
