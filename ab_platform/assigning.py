@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ab_platform.assignment import assign_all, buckets
+from ab_platform.assignment import buckets
 from ab_platform.lineage import Launch
 from ab_platform.storage.store import Placed, Store, Users
 
@@ -147,13 +147,5 @@ def _placed(launched: Launch, ids: Sequence[str]) -> list[Placed]:
 def _places(launched: Launch, ids: Sequence[str], *, traffic: float) -> list[int]:
     """Return the place of each user's arm, -1 when in no arm."""
     experiment = launched.experiment
-    low, high = experiment.layer_buckets
-    places: list[int] = assign_all(
-        ids,
-        layer_salt=experiment.layer,
-        layer_start=low,
-        layer_end=high,
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(traffic),
-    ).tolist()
+    places: list[int] = experiment.place_all(ids, experiment.ranges(traffic)).tolist()
     return places

@@ -10,9 +10,11 @@ from datetime import date
 from itertools import pairwise
 from typing import ClassVar, Literal
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import ConfigDict
 
-from ab_platform.assignment import BUCKETS, arm_ranges
+from ab_platform.assignment import BUCKETS, Placement, Ranges, UserIds, arm_ranges, assign, assign_all
 from ab_platform.errors import ExperimentError
 from ab_platform.events import SURFACES, Surface
 from ab_platform.metrics import Metric, Role, Row, metric, table_2_rows
@@ -361,6 +363,30 @@ class Experiment:
             traffic: share of users who are in; the definition's own where None.
         """
         return arm_ranges([arm.weight for arm in self.arms], self.traffic if traffic is None else traffic)
+
+    def place(self, user_id: str, ranges: Ranges) -> Placement:
+        """Place one user by the layer's salt and slice, the experiment's salt, and what `ranges` gives."""
+        start, end = self.layer_buckets
+        return assign(
+            user_id,
+            layer_salt=self.layer,
+            layer_start=start,
+            layer_end=end,
+            experiment_salt=self.salt,
+            ranges=ranges,
+        )
+
+    def place_all(self, user_ids: UserIds, ranges: Ranges) -> NDArray[np.int64]:
+        """Return the position of every user's arm, as `place` gives it, -1 when in no arm, (users,)."""
+        start, end = self.layer_buckets
+        return assign_all(
+            user_ids,
+            layer_salt=self.layer,
+            layer_start=start,
+            layer_end=end,
+            experiment_salt=self.salt,
+            ranges=ranges,
+        )
 
     def document(self) -> dict[str, object]:
         """Return the definition as plain values, ready for JSON."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 
 from ab_platform import planning
-from ab_platform.assignment import assign_all
 from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
@@ -15,9 +14,8 @@ from ab_platform.power_plan import PowerPlan
 from ab_platform.quality import qualities, require_quality
 from ab_platform.serving import FALLBACK, Histories, Server
 from ab_platform.storage.store import Store
-from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, recipe, train, trained
-from models.popularity import Popularity
-from models.recommender import FitOptions, Recommender
+from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, popularity_of, recipe, train, trained
+from models.recommender import Recommender
 
 FALLBACK_ARM = Arm(FALLBACK, "popularity", 1.0)
 """What serves where an arm fails; it is frozen with the arms."""
@@ -118,15 +116,7 @@ def plan(store: Store, workshop: Workshop, experiment: Experiment, snap: Snapsho
     Raises:
         ExperimentError: for a recommender or setting that is unknown.
     """
-    low, high = experiment.layer_buckets
-    placed = assign_all(
-        list(snap.history.users),
-        layer_salt=experiment.layer,
-        layer_start=low,
-        layer_end=high,
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(),
-    )
+    placed = experiment.place_all(list(snap.history.users), experiment.ranges())
     recipes = [recipe(snap, arm.recommender, arm.config, arm.seed) for arm in experiment.arms]
     arms = tuple(
         ArmPlan(arm, made, trained(store, workshop, made), int((placed == index).sum()))
@@ -199,9 +189,7 @@ def _fallback(workshop: Workshop, launched: Launch, snap: Snapshot) -> Recommend
     """Load the frozen popularity; for a launch that froze none, or whose files are gone, count it from the data."""
     if launched.fallback is not None and (workshop.artifacts / launched.fallback).is_dir():
         return load_arm(workshop, launched.fallback)
-    popularity = Popularity()
-    popularity.fit(snap.train, None, FitOptions())
-    return popularity
+    return popularity_of(snap)
 
 
 def _standing(store: Store, experiment: Experiment) -> Launch | None:

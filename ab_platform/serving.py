@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
 
-from ab_platform.assignment import Placement, assign
+from ab_platform.assignment import Placement
 from ab_platform.errors import EventError
 from ab_platform.events import AnyEvent, Impression, Surface, event_id
 from ab_platform.lineage import Launch
@@ -263,14 +263,7 @@ class Server:
 def place(launch: Launch, user_id: str) -> Placement:
     """Assign a user by the frozen salts and the traffic of now."""
     experiment = launch.experiment
-    return assign(
-        user_id,
-        layer_salt=experiment.layer,
-        layer_start=experiment.layer_buckets[0],
-        layer_end=experiment.layer_buckets[1],
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(launch.traffic),
-    )
+    return experiment.place(user_id, experiment.ranges(launch.traffic))
 
 
 def impressions(slate: Slate) -> list[Impression]:

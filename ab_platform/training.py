@@ -17,6 +17,7 @@ from models.artifact import load, save
 from models.code_version import code_version
 from models.errors import ArtifactError, ModelError
 from models.interactions import Interactions, UserSplit
+from models.popularity import Popularity
 from models.ranking import evaluate
 from models.recommender import Device, EpochReport, FitOptions, FitReport, Precision, Recommender
 from models.registry import checked_config, create
@@ -244,6 +245,13 @@ def titles_by_user(interactions: Interactions) -> dict[str, list[str]]:
         order = interactions.times[start:end].argsort(kind="stable")
         titles[user] = [items[index] for index in matrix.indices[start:end][order].tolist()]
     return titles
+
+
+def popularity_of(snap: Snapshot) -> Recommender:
+    """Count popularity anew, for a launch that froze none."""
+    popularity = Popularity()
+    popularity.fit(snap.train, None, FitOptions())
+    return popularity
 
 
 _NO_MEMORY = ("out of memory", "can't allocate memory")

@@ -23,7 +23,6 @@ from rich.progress import track
 from scipy.stats import binom
 
 from ab_platform.analysis.truth import ArmMoments, estimates, exposed_moments, truths
-from ab_platform.assignment import assign_all
 from ab_platform.experiment import Experiment
 from ab_platform.metrics import SURFACE_LABELS, metric
 from ab_platform.results import Truth
@@ -77,15 +76,7 @@ def cover(
 
 
 def _moments(experiment: Experiment, outcomes: Sequence[OutcomeColumns], users: Sequence[str]) -> ArmMoments:
-    low, high = experiment.layer_buckets
-    placed = assign_all(
-        users,
-        layer_salt=experiment.layer,
-        layer_start=low,
-        layer_end=high,
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(),
-    )
+    placed = experiment.place_all(users, experiment.ranges())
     index = {arm.name: place for place, arm in enumerate(experiment.arms)}
     return {(each.surface, each.arm): exposed_moments(each, placed == index[each.arm]) for each in outcomes}
 

@@ -47,7 +47,7 @@ async def assignments(asked: wire.AssignmentsAsked, request: Request) -> wire.As
         raise ProblemError(422, "invalid", "send user_id or user_ids, one of them")
     users = asked.user_ids or [asked.user_id or ""]
     chosen = call.worker.roster.chosen(asked.experiments, token=call.token)
-    if len(users) * len(chosen) > wire.MOST_USERS * 10:
+    if len(users) * len(chosen) > wire.MOST_ASSIGNMENTS:
         raise ProblemError(
             422, "invalid", f"{len(users)} users in {len(chosen)} experiments are too many; ask in parts"
         )

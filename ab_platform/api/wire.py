@@ -22,6 +22,9 @@ from pydantic_core import from_json, to_json
 from ab_platform.events import LONGEST_LATENCY_MS, LONGEST_WATCH_SECONDS, Surface
 
 MOST_USERS = 10_000
+MOST_ASSIGNMENTS = 100_000
+"""Users times experiments of one request."""
+
 MOST_EVENTS = 5_000
 MOST_EXPERIMENTS = 100
 MOST_POSITIONS = 10_000

@@ -11,7 +11,6 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from ab_platform.assignment import assign_all
 from ab_platform.diagnosis.found import DAY, OUTSIDE_LAYER, OUTSIDE_TRAFFIC, SURFACE, Moved
 from ab_platform.events import Surface
 from ab_platform.lineage import Change, Launch
@@ -286,15 +285,7 @@ class _Cells:
 
 def _hashed(launch: Launch, users: Sequence[str], traffic: float) -> Counts:
     experiment = launch.experiment
-    low, high = experiment.layer_buckets
-    return assign_all(
-        users,
-        layer_salt=experiment.layer,
-        layer_start=low,
-        layer_end=high,
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(traffic),
-    )
+    return experiment.place_all(users, experiment.ranges(traffic))
 
 
 def _control_first(launch: Launch) -> Counts:

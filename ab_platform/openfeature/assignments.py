@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from ab_platform.assignment import assign
 from ab_platform.client.http import Client
 from ab_platform.client.shapes import Assigned
 from ab_platform.errors import NotFoundError, nearest
@@ -145,12 +144,4 @@ class CachedAssignments:
 def _arm_index(launch: Launch, user_id: str) -> int | None:
     """Return the place of the user's arm under the frozen salts and the traffic of now."""
     experiment = launch.experiment
-    start, end = experiment.layer_buckets
-    return assign(
-        user_id,
-        layer_salt=experiment.layer,
-        layer_start=start,
-        layer_end=end,
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(launch.traffic),
-    ).arm_index
+    return experiment.place(user_id, experiment.ranges(launch.traffic)).arm_index

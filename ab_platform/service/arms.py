@@ -19,9 +19,9 @@ from ab_platform.service.roster import Roster, read
 from ab_platform.service.rules import Titles
 from ab_platform.serving import Histories, Server
 from ab_platform.storage.store import Store
-from ab_platform.training import Workshop, load_arm, snapshot
+from ab_platform.training import Workshop, load_arm, popularity_of, snapshot
 from models.interactions import HeldOut, Interactions
-from models.popularity import Popularity, PopularityConfig
+from models.popularity import PopularityConfig
 from models.recommender import FitOptions, FitReport, Recommender
 
 logger = logging.getLogger(__name__)
@@ -178,7 +178,8 @@ class Arms:
     def _served(self, launch: Launch, changed: set[str]) -> Server:
         """Return the server of an experiment, the same one where nothing about it changed."""
         earlier = self._servers.get(launch.experiment.key)
-        if earlier is not None and earlier.launch == launch and not changed.intersection(_artifacts(launch)):
+        same = earlier is not None and earlier.launch == launch and not changed.intersection(_artifacts(launch))
+        if earlier is not None and same and not isinstance(earlier.fallback, Missing):
             return earlier
         recommenders = {arm: self._loaded[artifact] for arm, artifact in launch.artifacts.items()}
         return Server(launch, recommenders, fallback=self._fallback(launch, earlier), histories=Histories())
@@ -187,12 +188,10 @@ class Arms:
         """Return popularity: that which was frozen at the launch, or for older launches one made from the data."""
         if launch.fallback is not None:
             return self._loaded[launch.fallback]
-        if earlier is not None:
+        if earlier is not None and not isinstance(earlier.fallback, Missing):
             return earlier.fallback
         try:
-            popularity = Popularity()
-            popularity.fit(snapshot(self._store, launch.experiment.data).train, None, FitOptions())
-            return popularity
+            return popularity_of(snapshot(self._store, launch.experiment.data))
         except PlatformError as error:
             logger.error("%s has no fallback: %s", launch.experiment.key, error)
             return Missing(str(error))

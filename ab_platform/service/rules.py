@@ -9,7 +9,6 @@ from typing import Literal
 from uuid import UUID
 
 from ab_platform.access import Token
-from ab_platform.assignment import assign
 from ab_platform.errors import NotFoundError
 from ab_platform.events import Surface, milliseconds
 from ab_platform.pseudonym import digest
@@ -168,14 +167,7 @@ def place(standing: Standing, user_id: str, *, whole: bool = False) -> int | Non
         whole: under full traffic, instead of that of now.
     """
     experiment = standing.launch.experiment
-    return assign(
-        user_id,
-        layer_salt=experiment.layer,
-        layer_start=experiment.layer_buckets[0],
-        layer_end=experiment.layer_buckets[1],
-        experiment_salt=experiment.salt,
-        ranges=standing.whole_ranges if whole else standing.ranges,
-    ).arm_index
+    return experiment.place(user_id, standing.whole_ranges if whole else standing.ranges).arm_index
 
 
 def forgotten(roster: Roster, user_id: str, at: datetime) -> bool:

@@ -24,6 +24,7 @@ from zlib import crc32
 
 from ab_platform.errors import EventError
 from ab_platform.service.codec import Item, decode
+from models.durable import sync_folder
 
 PRIVATE = 0o600
 READ_BYTES = 2**20
@@ -219,15 +220,6 @@ def measured(path: Path) -> Measure | None:
 def record_bytes(lines: Sequence[bytes]) -> int:
     """Return how many bytes a record of these lines takes."""
     return sum(map(len, lines)) + len(lines) + len(_end(b"", events=0, so_far=0))
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder lasting."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _framed(lines: Sequence[bytes], *, so_far: int) -> bytes:

@@ -26,8 +26,8 @@ from ab_platform.service.segments import (
     note_handed_over,
     read,
     record_bytes,
-    sync_folder,
 )
+from models.durable import sync_folder
 
 logger = logging.getLogger(__name__)
 

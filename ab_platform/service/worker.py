@@ -13,7 +13,6 @@ from pathlib import Path
 from time import monotonic, time_ns
 
 from ab_platform.access import Token
-from ab_platform.assignment import assign_all
 from ab_platform.erasing import erase
 from ab_platform.errors import EventError, NotFoundError, StoreAwayError
 from ab_platform.events import Surface
@@ -41,7 +40,6 @@ WRITERS = 2
 
 FEW_USERS = 24
 """Who are assigned one by one; from here on, all at once is faster."""
-
 
 AGAIN = timedelta(seconds=0.5)
 """How old a roster must be to be read again for a request that it refuses."""
@@ -184,14 +182,7 @@ class Worker:
             found = [place(standing, self.pseudonyms.of(user_id)) for user_id in user_ids]
             return [-1 if index is None else index for index in found]
         experiment = standing.launch.experiment
-        places: list[int] = assign_all(
-            self.pseudonyms.of_all(user_ids),
-            layer_salt=experiment.layer,
-            layer_start=experiment.layer_buckets[0],
-            layer_end=experiment.layer_buckets[1],
-            experiment_salt=experiment.salt,
-            ranges=standing.ranges,
-        ).tolist()
+        places: list[int] = experiment.place_all(self.pseudonyms.of_all(user_ids), standing.ranges).tolist()
         return places
 
     async def recommend(self, asked: Request, *, experiment: str | None, token: Token | None, now: datetime) -> Served:

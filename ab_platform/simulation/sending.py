@@ -12,7 +12,6 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ab_platform.assignment import assign_all
 from ab_platform.events import AnyEvent, Impression
 from ab_platform.experiment import Experiment
 from ab_platform.lineage import Launch
@@ -61,15 +60,7 @@ def batch_users(world: World, seed: int, batch: range) -> Users:
 
 def assigned(experiment: Experiment, users: Users) -> Whole:
     """Return the place of each user's arm by the experiment's salts, -1 when in no arm, (users,)."""
-    low, high = experiment.layer_buckets
-    return assign_all(
-        users.ids,
-        layer_salt=experiment.layer,
-        layer_start=low,
-        layer_end=high,
-        experiment_salt=experiment.salt,
-        ranges=experiment.ranges(),
-    )
+    return experiment.place_all(users.ids, experiment.ranges())
 
 
 def arriving(period: Period, batch: range, *, number: int = 0) -> list[AnyEvent]:

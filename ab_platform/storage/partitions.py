@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from sqlalchemy import Connection, text
 
 from ab_platform.errors import EventError, StoreError
+from ab_platform.events import first_id
 from ab_platform.storage.connection import code_of
 from ab_platform.storage.schema import events
 
@@ -39,9 +40,9 @@ def check_ids(ids: Iterable[UUID]) -> None:
             )
 
 
-def first_id(day: date) -> UUID:
+def first_id_of(day: date) -> UUID:
     """Return the lowest id that a day can have."""
-    return UUID(int=(day - _UNIX) // timedelta(milliseconds=1) << 80)
+    return first_id(datetime.combine(day, time(), UTC))
 
 
 def make(connection: Connection, days: Iterable[date]) -> int:
@@ -59,7 +60,7 @@ def make(connection: Connection, days: Iterable[date]) -> int:
     connection.execute(text(f"LOCK TABLE ONLY {events.name} IN SHARE UPDATE EXCLUSIVE MODE"))
     missing = sorted(set(days) - set(made(connection)))
     for day in missing:
-        low, high = first_id(day), first_id(day + timedelta(days=1))
+        low, high = first_id_of(day), first_id_of(day + timedelta(days=1))
         connection.execute(text(f"CREATE TABLE {_name(day)} (LIKE {events.name} INCLUDING DEFAULTS)"))
         attach = f"ALTER TABLE {events.name} ATTACH PARTITION {_name(day)} FOR VALUES FROM ('{low}') TO ('{high}')"
         connection.execute(text(attach))
@@ -152,7 +153,7 @@ def drop(connection: Connection, day: date) -> None:
     connection.execute(text(f"DROP TABLE {_name(day)}"))
 
 
-_TOO_LATE = first_id(date.max.replace(month=1, day=1)).int
+_TOO_LATE = first_id_of(date.max.replace(month=1, day=1)).int
 _NAME = re.compile(rf"{events.name}_(\d{{8}})")
 
 

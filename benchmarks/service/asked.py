@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from ab_platform.assignment import assign_all
 from ab_platform.events import Impression, event_id
 from benchmarks.service.driver import request
 from benchmarks.service.world import Catalogue
@@ -53,14 +52,7 @@ class Batches:
         self._rng = np.random.default_rng(0)
         self._slates = 0
         experiment = catalogue.experiment
-        places = assign_all(
-            catalogue.users,
-            layer_salt=experiment.layer,
-            layer_start=experiment.layer_buckets[0],
-            layer_end=experiment.layer_buckets[1],
-            experiment_salt=experiment.salt,
-            ranges=experiment.ranges(),
-        )
+        places = experiment.place_all(catalogue.users, experiment.ranges())
         self._arms = [experiment.arms[place].name for place in places.tolist()]
 
     def make(self, events: int, *, size: int) -> list[Batch]:

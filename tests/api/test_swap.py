@@ -10,11 +10,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Never
 
 import httpx
+import pytest
+from sqlalchemy import text
 
 from ab_platform import launching
+from ab_platform.errors import StoreAwayError
+from ab_platform.service.arms import Arms, Missing
 from ab_platform.storage.store import Store
 from ab_platform.training import snapshot
 from tests.api.conftest import RUNNING, Home, Service
@@ -157,3 +161,24 @@ def test_two_experiments_on_a_surface_have_to_be_named(service: Service) -> None
     service.store.stop(RUNNING.key, at=datetime.now(UTC))
     service.worker.refresh()
     assert service.client.post("/v1/recommendations", json=body).json()["experiment"] == SECOND.key
+
+
+def test_a_launch_without_a_frozen_fallback_gets_one_once_its_data_can_be_read(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> Never:
+        raise StoreAwayError("the database does not answer")
+
+    store = home.store()
+    with store.engine.begin() as connection:
+        connection.execute(text("UPDATE experiments SET fallback = NULL"))
+    arms = Arms(store, home.workshop, home.folder / "roster.json")
+    with monkeypatch.context() as patch:
+        patch.setattr("ab_platform.service.arms.snapshot", away)
+        arms.refresh()
+        assert isinstance(arms.server(RUNNING.key).fallback, Missing)
+    arms.refresh()
+    found = arms.server(RUNNING.key)
+    assert found.fallback.name == "popularity"
+    arms.refresh()
+    assert arms.server(RUNNING.key) is found

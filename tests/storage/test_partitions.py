@@ -58,7 +58,7 @@ def test_the_day_of_an_id_is_the_utc_day_of_its_time_and_its_range_holds_it(at: 
     identity, day = event_id(at, key), at.astimezone(UTC).date()
     if day.year < 1970:
         return
-    assert partitions.first_id(day) <= identity < partitions.first_id(day + timedelta(days=1))
+    assert partitions.first_id_of(day) <= identity < partitions.first_id_of(day + timedelta(days=1))
     partitions.check_ids([identity])
 
 
