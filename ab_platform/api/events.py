@@ -10,7 +10,7 @@ from ab_platform.api import wire
 from ab_platform.events import Click, Exposure, Impression, Watch, event_id, moment_of
 from ab_platform.service.codec import Item
 from ab_platform.service.recording import Kept
-from ab_platform.service.rules import Code, Refusal, Told
+from ab_platform.service.rules import Code, Refusal, Told, of_its_time
 from ab_platform.service.worker import Worker
 
 OF_THE_ROSTER: frozenset[Code] = frozenset({"unknown_experiment", "future"})
@@ -72,13 +72,8 @@ def _event(sent: Sent, user_id: str, arm: str) -> Item:
 
 
 def _moment(sent: wire.ImpressionSent) -> datetime:
-    """Return the moment of an impression's slate, which a time-ordered id of the slate tells."""
-    if sent.request_id.version != 7:
-        return sent.at
-    try:
-        return moment_of(sent.request_id)
-    except OverflowError:  # after the year 9999
-        return sent.at
+    """Return the moment of an impression's slate, which the slate's id tells; its own where that tells another day."""
+    return moment_of(sent.request_id) if of_its_time(sent.request_id, sent.at) else sent.at
 
 
 def _answer(event: Item, status: Kept) -> wire.EventKept:

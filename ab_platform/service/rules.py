@@ -125,7 +125,7 @@ class Rules:
         if told.title_id is not None and titles and told.title_id not in titles:
             dataset = launch.experiment.data.dataset
             return Refusal("unknown_title", f"title {told.title_id!r} is not in data set '{dataset}'; ingest it first")
-        if told.event_id is not None and not _of_its_time(told.event_id, told.at):
+        if told.event_id is not None and not of_its_time(told.event_id, told.at):
             return Refusal("event_id", f"event_id {told.event_id} is not a UUID of version 7 of a moment near `at`")
         return _erased(self._roster, told.user_id, told.at)
 
@@ -153,7 +153,7 @@ def untimely(at: datetime, standing: Standing, *, now: datetime) -> Refusal | No
     return None
 
 
-def _of_its_time(event_id: UUID, at: datetime) -> bool:
+def of_its_time(event_id: UUID, at: datetime) -> bool:
     """Tell whether an id is time-ordered and of about the moment of its event, by which it is kept."""
     return event_id.version == 7 and abs((event_id.int >> 80) - milliseconds(at)) <= NEAR_MS
 

@@ -165,6 +165,18 @@ def test_ids_made_from_the_content_are_those_of_the_slate(service: Service) -> N
     assert [item["event_id"] for item in told["items"]] == [place["impression_id"] for place in shown["slate"]]
 
 
+@pytest.mark.parametrize("years", [1, 1_000, 7_900])
+def test_a_slate_s_id_of_another_time_does_not_date_its_impressions(service: Service, years: int) -> None:
+    shown = slate(service)
+    far = UUID(int=shown_ms(shown) + years * 365 * 24 * 3_600_000 << 80 | 7 << 76 | 0b10 << 62)
+    [told] = send(service, impression(shown, request_id=str(far)))["items"]
+    assert UUID(told["event_id"]).int >> 80 == shown_ms(shown)
+
+
+def shown_ms(shown: dict[str, Any]) -> int:
+    return UUID(shown["request_id"]).int >> 80
+
+
 def test_an_event_is_kept_under_the_id_that_its_client_made(service: Service) -> None:
     shown = slate(service)
     own = event_id(TODAY, "an id of the client's own")
