@@ -19,6 +19,9 @@ EventKind = Literal["impression", "click", "watch"]
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
 
+_TIME_ORDERED = 7
+_RFC_9562 = 0b10
+
 LONGEST_WATCH_SECONDS = 24 * 3600.0
 LONGEST_LATENCY_MS = 3600 * 1000.0
 
@@ -157,12 +160,17 @@ def event_id(at: datetime, key: str) -> UUID:
     digest = int.from_bytes(hashlib.blake2b(key.encode(), digest_size=10).digest())
     high = digest >> 68
     low = digest & ((1 << 62) - 1)
-    return UUID(int=milliseconds(at) << 80 | 0x7 << 76 | high << 64 | 0b10 << 62 | low)
+    return UUID(int=milliseconds(at) << 80 | _TIME_ORDERED << 76 | high << 64 | _RFC_9562 << 62 | low)
 
 
 def first_id(at: datetime) -> UUID:
     """Return the lowest id that an event of a moment, to the millisecond, may have."""
     return UUID(int=milliseconds(at) << 80)
+
+
+def is_time_ordered(number: int) -> bool:
+    """Tell whether an id, as an integer, is a UUID of version 7 by RFC 9562."""
+    return number >> 76 & 0xF == _TIME_ORDERED and number >> 62 & 0b11 == _RFC_9562
 
 
 def milliseconds(at: datetime) -> int:

@@ -91,9 +91,9 @@ class Meters:
         """Count and time a slate."""
         self._tally.served(served)
 
-    def kept(self, sent: wire.EventsSent, kept: Sequence[wire.EventKept], *, at: datetime) -> None:
+    def kept(self, asked: wire.EventsSent, kept: Sequence[wire.EventKept], *, at: datetime) -> None:
         """Count events by what became of them, and time how late they came."""
-        self._tally.kept(sent, kept, at=at)
+        self._tally.kept(asked, kept, at=at)
 
     def committed(self, events: int, seconds: float) -> None:
         """Count and time a transaction of events; for the thread that writes them."""

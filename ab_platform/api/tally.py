@@ -11,14 +11,14 @@ from operator import attrgetter
 
 from prometheus_client import Histogram
 
-from ab_platform.api import wire
+from ab_platform.api import sent, wire
 from ab_platform.service.worker import Served
 
 SECONDS = (0.0005, 0.001, 0.002, 0.003, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 LAG_SECONDS = (0.1, 1.0, 10.0, 60.0, 600.0, 3_600.0, 86_400.0)
 
 
-_TYPE: Callable[[wire.EventSent], str] = attrgetter("type")
+_TYPE: Callable[[sent.Event], str] = attrgetter("type")
 _STATUS: Callable[[wire.EventKept], str] = attrgetter("status")
 
 
@@ -85,13 +85,13 @@ class Tally:
         made = served.made
         self.slates[served.standing.key, made.slate.arm, made.reason].add(made.seconds)
 
-    def kept(self, sent: wire.EventsSent, kept: Sequence[wire.EventKept], *, at: datetime) -> None:
+    def kept(self, asked: wire.EventsSent, kept: Sequence[wire.EventKept], *, at: datetime) -> None:
         """Count events by what became of them, and time how late the first of a batch came."""
-        types: Iterator[str] = map(_TYPE, sent.events)
-        if sent.unfit:
-            types = iter(["invalid" if place in sent.unfit else next(types) for place in range(len(kept))])
+        types: Iterator[str] = map(_TYPE, asked.fit)
+        if asked.unfit:
+            types = iter(["invalid" if place in asked.unfit else next(types) for place in range(len(kept))])
         self.events.update(zip(types, map(_STATUS, kept), strict=True))
         self.rejections.update(item.code for item in kept if item.code is not None)
-        if sent.events:
+        if asked.fit:
             # One time a batch: clients gather in order, so the first tells how far one is behind.
-            self.lags.add(max(0.0, (at - sent.events[0].at).total_seconds()))
+            self.lags.add(max(0.0, (at - asked.fit[0].at).total_seconds()))

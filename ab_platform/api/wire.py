@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Literal, Self
@@ -19,18 +19,18 @@ from pydantic import (
 )
 from pydantic_core import from_json, to_json
 
+from ab_platform.api import sent
+from ab_platform.api.sent import LONGEST_TEXT, MOST_EVENTS, MOST_POSITIONS
 from ab_platform.events import LONGEST_LATENCY_MS, LONGEST_WATCH_SECONDS, Surface
 
 MOST_USERS = 10_000
 MOST_ASSIGNMENTS = 100_000
 """Users times experiments of one request."""
 
-MOST_EVENTS = 5_000
 MOST_EXPERIMENTS = 100
-MOST_POSITIONS = 10_000
 
 # No NUL: PostgreSQL keeps none in text.
-Text = Annotated[str, StringConstraints(min_length=1, max_length=256, pattern=r"^[^\x00]+$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_TEXT, pattern=r"^[^\x00]+$")]
 Moment = Annotated[AwareDatetime, Field(description="ISO 8601 with a time zone", examples=["2026-03-01T12:00:00Z"])]
 
 
@@ -167,11 +167,17 @@ class EventsSent(Shape):
     """Events, in any order."""
 
     events: Annotated[list[EventSent], Field(min_length=1, max_length=MOST_EVENTS)]
+    _fit: Sequence[sent.Event] = PrivateAttr(default=())
     _unfit: dict[int, str] = PrivateAttr(default_factory=dict)
 
     @property
+    def fit(self) -> Sequence[sent.Event]:
+        """Return the events of a body that was read, in order, without what is unfit."""
+        return self._fit
+
+    @property
     def unfit(self) -> Mapping[int, str]:
-        """Return why items of the body are no events, by their place in it; `events` holds the others."""
+        """Return why items of a body that was read are no events, by their place in it."""
         return self._unfit
 
     @classmethod
@@ -181,8 +187,18 @@ class EventsSent(Shape):
         Raises:
             ValidationError: for what is not JSON, or another shape as a whole.
         """
+        fit = sent.decoded(body)
+        if fit is None:
+            return cls._sorted_out(body)
+        read = cls.model_construct(events=[])
+        read._fit = fit
+        return read
+
+    @classmethod
+    def _sorted_out(cls, body: bytes) -> Self:
+        """Read a body of which something may be unfit."""
         try:
-            return cls.model_validate_json(body)
+            read, unfit = cls.model_validate_json(body), dict[int, str]()
         except ValidationError as error:
             unfit = _unfit_items(error)
             if not unfit:
@@ -190,8 +206,9 @@ class EventsSent(Shape):
             items = from_json(body)["events"]
             fit = [item for place, item in enumerate(items) if place not in unfit]
             read = cls.model_validate_json(to_json({"events": fit})) if fit else cls.model_construct(events=[])
-            read._unfit.update(unfit)
-            return read
+        read._fit = [sent.of(dict(each)) for each in read.events]
+        read._unfit = unfit
+        return read
 
 
 def _unfit_items(error: ValidationError) -> dict[int, str]:
@@ -207,7 +224,7 @@ def _unfit_items(error: ValidationError) -> dict[int, str]:
     return found
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: that would take three times as long, thousands of times a request
 class EventKept:
     """What became of one event."""
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Literal, Protocol
 from uuid import UUID
 
 from ab_platform.access import Token
 from ab_platform.errors import NotFoundError
-from ab_platform.events import Surface, milliseconds
+from ab_platform.events import Surface, is_time_ordered, milliseconds
 from ab_platform.pseudonym import digest
 from ab_platform.service.roster import Roster, Standing
 
@@ -54,27 +54,55 @@ class Refusal:
     reason: str
 
 
+class Told(Protocol):
+    """What every event tells, as the client sent it."""
+
+    @property
+    def experiment(self) -> str:
+        """Return the key of the experiment."""
+        ...
+
+    @property
+    def surface(self) -> Surface:
+        """Return where."""
+        ...
+
+    @property
+    def at(self) -> datetime:
+        """Return when."""
+        ...
+
+    @property
+    def arm(self) -> str | None:
+        """Return the arm of the user, or None where the client leaves it to the service."""
+        ...
+
+    @property
+    def title_id(self) -> str | None:
+        """Return what was shown, clicked or watched; None for an exposure."""
+        ...
+
+    @property
+    def event_id(self) -> UUID | None:
+        """Return the id of the event; None where it is made from the content."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
-class Told:
-    """What every event tells, as the client sent it.
+class _Open:
+    """What is taken on one surface of one experiment.
 
     Attributes:
-        experiment: key of the experiment.
-        user_id: the user, as the platform knows them.
-        surface: where.
-        at: when.
-        arm: of the user, or None where the client leaves it to the service.
-        title_id: what was shown, clicked or watched; None for an exposure.
-        event_id: of the event; None where it is made from the content.
+        standing: the experiment.
+        first: earliest moment that an event may have.
+        last: latest one.
+        titles: that may be watched; None where every title is taken.
     """
 
-    experiment: str
-    user_id: str
-    surface: Surface
-    at: datetime
-    arm: str | None
-    title_id: str | None
-    event_id: UUID | None
+    standing: Standing
+    first: datetime
+    last: datetime
+    titles: Collection[str] | None
 
 
 class Rules:
@@ -92,51 +120,64 @@ class Rules:
         self._titles = titles
         self._token = token
         self._now = at
+        self._looked_up: dict[tuple[str, Surface], _Open | Refusal] = {}
 
-    def arm_of(self, told: Told) -> str | Refusal:
+    def arm_of(self, told: Told, user_id: str) -> str | Refusal:
         """Return the arm under which an event is kept, or why it is not.
 
         An experiment that was stopped or ramped down still takes the events of everyone whom its full traffic holds:
         they may have been on their way.
+
+        Args:
+            told: the event.
+            user_id: its user, as the platform knows them.
         """
+        found = self._look_up(told.experiment, told.surface)
+        if isinstance(found, Refusal):
+            return found
+        return self._refused(told, user_id, found) or self._arm(told, user_id, found.standing)
+
+    def _look_up(self, experiment: str, surface: Surface) -> _Open | Refusal:
+        """Return what is taken on a surface of an experiment: the same for all events of the request."""
+        if (experiment, surface) not in self._looked_up:
+            self._looked_up[experiment, surface] = self._opened(experiment, surface)
+        return self._looked_up[experiment, surface]
+
+    def _opened(self, experiment: str, surface: Surface) -> _Open | Refusal:
         try:
-            standing = self._roster.standing(told.experiment, token=self._token)
+            standing = self._roster.standing(experiment, token=self._token)
         except NotFoundError as error:
             return Refusal("unknown_experiment", str(error))
-        refused = self._refused(told, standing)
-        if refused is not None:
-            return refused
-        arm = self._arm(standing, told.user_id)
-        if arm is None:
-            return Refusal("not_in_experiment", f"user {told.user_id} is in no arm of '{standing.key}'; send nothing")
-        if told.arm is not None and told.arm != arm:
-            return Refusal("other_arm", f"arm is '{told.arm}'; user {told.user_id} is in '{arm}' of '{standing.key}'")
-        return arm
+        launched = standing.launch.experiment
+        if surface not in launched.surfaces:
+            served = ", ".join(launched.surfaces)
+            return Refusal("surface_not_served", f"'{experiment}' serves {served}; this is of {surface}")
+        return _Open(standing, *_span(standing, now=self._now), self._titles.get(launched.data.dataset) or None)
 
-    def _refused(self, told: Told, standing: Standing) -> Refusal | None:
-        launch = standing.launch
-        if told.surface not in launch.experiment.surfaces:
-            served = ", ".join(launch.experiment.surfaces)
-            return Refusal("surface_not_served", f"'{standing.key}' serves {served}; this is of {told.surface}")
-        refused = untimely(told.at, standing, now=self._now)
-        if refused is not None:
-            return refused
-        titles = self._titles.get(launch.experiment.data.dataset)
-        if told.title_id is not None and titles and told.title_id not in titles:
-            dataset = launch.experiment.data.dataset
-            return Refusal("unknown_title", f"title {told.title_id!r} is not in data set '{dataset}'; ingest it first")
-        if told.event_id is not None and not of_its_time(told.event_id, told.at):
-            return Refusal("event_id", f"event_id {told.event_id} is not a UUID of version 7 of a moment near `at`")
-        return _erased(self._roster, told.user_id, told.at)
+    def _refused(self, told: Told, user_id: str, found: _Open) -> Refusal | None:
+        at, title_id, event_id = told.at, told.title_id, told.event_id
+        if not found.first <= at <= found.last:
+            return untimely(at, found.standing, now=self._now)
+        if title_id is not None and found.titles is not None and title_id not in found.titles:
+            dataset = found.standing.launch.experiment.data.dataset
+            return Refusal("unknown_title", f"title {title_id!r} is not in data set '{dataset}'; ingest it first")
+        if event_id is not None and not of_its_time(event_id, at):
+            return Refusal("event_id", f"event_id {event_id} is not a UUID of version 7 of a moment near `at`")
+        return _erased(self._roster, user_id, at)
 
-    def _arm(self, standing: Standing, user_id: str) -> str | None:
+    def _arm(self, told: Told, user_id: str, standing: Standing) -> str | Refusal:
         known = standing.known_arms
         if user_id not in known:
             if len(known) >= MOST_KNOWN:
                 known.clear()
-            arm = standing.arm(place(standing, user_id, whole=True))
-            known[user_id] = None if arm is None else arm.name
-        return known[user_id]
+            placed = standing.arm(place(standing, user_id, whole=True))
+            known[user_id] = None if placed is None else placed.name
+        arm = known[user_id]
+        if arm is None:
+            return Refusal("not_in_experiment", f"user {user_id} is in no arm of '{standing.key}'; send nothing")
+        if told.arm is not None and told.arm != arm:
+            return Refusal("other_arm", f"arm is '{told.arm}'; user {user_id} is in '{arm}' of '{standing.key}'")
+        return arm
 
 
 def untimely(at: datetime, standing: Standing, *, now: datetime) -> Refusal | None:
@@ -144,18 +185,24 @@ def untimely(at: datetime, standing: Standing, *, now: datetime) -> Refusal | No
 
     Live visits have happened, give or take a client's clock; visits that are replayed lie within the planned days.
     """
-    starts_at, ends_at = standing.launch.starts_at, standing.launch.ends_at
-    if at < starts_at:
-        return Refusal("before_start", f"at is {at.isoformat()}; the experiment starts at {starts_at.isoformat()}")
-    latest = now + FASTEST_CLOCK if standing.clock == "live" else ends_at
-    if at > latest:
-        return Refusal("future", f"at is {at.isoformat()}; it must be up to {latest.isoformat()}: set the clock")
+    first, last = _span(standing, now=now)
+    if at < first:
+        return Refusal("before_start", f"at is {at.isoformat()}; the experiment starts at {first.isoformat()}")
+    if at > last:
+        return Refusal("future", f"at is {at.isoformat()}; it must be up to {last.isoformat()}: set the clock")
     return None
+
+
+def _span(standing: Standing, *, now: datetime) -> tuple[datetime, datetime]:
+    """Return the first and the last moment at which something can have happened in an experiment."""
+    launch = standing.launch
+    return launch.starts_at, now + FASTEST_CLOCK if standing.clock == "live" else launch.ends_at
 
 
 def of_its_time(event_id: UUID, at: datetime) -> bool:
     """Tell whether an id is time-ordered and of about the moment of its event, by which it is kept."""
-    return event_id.version == 7 and abs((event_id.int >> 80) - milliseconds(at)) <= NEAR_MS
+    number = event_id.int
+    return is_time_ordered(number) and abs((number >> 80) - milliseconds(at)) <= NEAR_MS
 
 
 def place(standing: Standing, user_id: str, *, whole: bool = False) -> int | None:

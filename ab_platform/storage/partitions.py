@@ -14,14 +14,12 @@ from uuid import UUID
 from sqlalchemy import Connection, text
 
 from ab_platform.errors import EventError, StoreError
-from ab_platform.events import first_id
+from ab_platform.events import first_id, is_time_ordered
 from ab_platform.storage.connection import code_of
 from ab_platform.storage.schema import events
 
 _UNIX = date(1970, 1, 1)
 _DAY_MS = 24 * 3600 * 1000
-_TIME_ORDERED = 7
-_RFC_9562 = 0b10
 _NO_PARTITION = "23514"
 
 
@@ -32,8 +30,7 @@ def check_ids(ids: Iterable[UUID]) -> None:
         EventError: for an id that is not a UUID of version 7, or is of a year after 9998.
     """
     for event_id in ids:
-        number = event_id.int
-        if number >> 76 & 0xF != _TIME_ORDERED or number >> 62 & 0b11 != _RFC_9562 or number >= _TOO_LATE:
+        if not is_time_ordered(event_id.int) or event_id.int >= _TOO_LATE:
             raise EventError(
                 f"event id {event_id} is not time-ordered; it must be a UUID of version 7 of a year up to 9998, "
                 "as `event_id(at, key)` makes it"

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from ab_platform.api import wire
+from ab_platform.api.sent import MOST_EVENTS
 from ab_platform.assignment import assign
 from ab_platform.client import WireEvent, impression_id
 from ab_platform.client.delivery import MOST_BYTES
@@ -171,7 +172,7 @@ def test_every_code_of_a_rejection_and_of_a_problem_is_in_the_docs() -> None:
 def test_the_limits_in_the_docs_are_the_wire_s() -> None:
     assert f"1 to {wire.MOST_USERS:,}; for experiments by key (at most {wire.MOST_EXPERIMENTS})" in DOCS
     [most] = re.findall(r"^MOST_BYTES = (\d+) \* 2\*\*20$", SERVICE, re.MULTILINE)
-    assert f"1 to {wire.MOST_EVENTS:,} events, in a body of at most {most} MiB" in DOCS
+    assert f"1 to {MOST_EVENTS:,} events, in a body of at most {most} MiB" in DOCS
     assert int(most) * 2**20 > MOST_BYTES
 
 

@@ -1,17 +1,17 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
 import pytest
 
 from ab_platform.access import Token, mint
-from ab_platform.events import event_id
+from ab_platform.events import Surface, event_id
 from ab_platform.lineage import Launch
 from ab_platform.service.roster import Clock, Roster, Standing
-from ab_platform.service.rules import Code, Refusal, Rules, Told, place
+from ab_platform.service.rules import Code, Refusal, Rules, place
 from tests.worlds import START, TITLES, experiment, launch
 
 NOW = START + timedelta(hours=12)
@@ -24,6 +24,17 @@ def roster(*launches: Launch, clock: Clock = "live", erased: dict[str, datetime]
     return Roster(1, {each.key: each for each in standing}, {}, erased or {}, NOW)
 
 
+@dataclass(frozen=True)
+class Told:
+    experiment: str
+    user_id: str
+    surface: Surface
+    at: datetime
+    arm: str | None
+    title_id: str | None
+    event_id: UUID | None
+
+
 def told(
     user_id: str = "user0001", at: datetime = NOW, *, arm: str | None = None, title_id: str | None = "t01"
 ) -> Told:
@@ -31,7 +42,7 @@ def told(
 
 
 def judged(event: Told, known: Roster | None = None, token: Token | None = None) -> str | Refusal:
-    return Rules(known or roster(), NAMES, token=token, at=NOW).arm_of(event)
+    return Rules(known or roster(), NAMES, token=token, at=NOW).arm_of(event, event.user_id)
 
 
 def refused(event: Told, known: Roster | None = None, token: Token | None = None) -> Code:
@@ -99,7 +110,7 @@ def test_a_title_that_the_data_set_does_not_have_is_refused() -> None:
 
 
 def test_where_the_titles_are_not_known_every_title_is_taken() -> None:
-    assert isinstance(Rules(roster(), {}, token=None, at=NOW).arm_of(told(title_id="t99")), str)
+    assert isinstance(Rules(roster(), {}, token=None, at=NOW).arm_of(told(title_id="t99"), "user0001"), str)
 
 
 def test_replayed_visits_end_with_the_planned_days() -> None:
