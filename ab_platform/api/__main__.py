@@ -50,6 +50,7 @@ def _run(asked: argparse.Namespace) -> None:
         log_config=logs.configuration(asked.log_level),
         access_log=False,
         server_header=False,
+        proxy_headers=False,  # nothing asks who the proxy says it speaks for
         date_header=True,
         timeout_graceful_shutdown=30,
         timeout_keep_alive=75,

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from starlette.responses import Response
 
 from ab_platform.api import wire
-from ab_platform.api.calls import JSON, ProblemError, problem
+from ab_platform.api.calls import JSON, ProblemError, headers_of, problem
 from ab_platform.errors import StoreAwayError
 
 router = APIRouter()
@@ -41,7 +41,7 @@ async def metrics(request: Request) -> Response:
     """Tell the meters in Prometheus' text format; it needs a token with the scope `read`."""
     state = request.app.state
     try:
-        state.door.admit(request.headers.get("authorization"), "read", at=datetime.now(UTC))
+        state.door.admit(headers_of(request).get(b"authorization"), "read", at=datetime.now(UTC))
     except ProblemError as refused:
         return problem(request, refused)
     return Response(await state.meters.exposition(), media_type=CONTENT_TYPE_LATEST)

@@ -17,8 +17,6 @@ _ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
 
 SAFE = (
     (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 )
@@ -45,15 +43,16 @@ class Outside:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope["abp.request_id"] = request_id.decode()
-        named = REQUEST_ID.set(request_id.decode())
+        scope["abp.request_id"] = told = request_id.decode()
+        named = REQUEST_ID.set(told)
         started = perf_counter()
-        safe = () if scope["path"] == DOCS else SAFE  # its page loads a script
 
         async def sending(message: Message) -> None:
             if message["type"] == "http.response.start":
+                safe = () if scope["path"] == DOCS else SAFE  # its page loads a script
                 message["headers"] = [*message["headers"], (b"x-request-id", request_id), *safe]
-                self._log(scope, message["status"], perf_counter() - started)
+                if self._log_requests or message["status"] >= 500:
+                    _log(scope, message["status"], perf_counter() - started)
             await send(message)
 
         try:
@@ -61,12 +60,15 @@ class Outside:
         finally:
             REQUEST_ID.reset(named)
 
-    def _log(self, scope: Scope, status: int, seconds: float) -> None:
-        if self._log_requests or status >= 500:
-            access.info("%s %s %d %.1f ms", scope["method"], scope["path"], status, seconds * 1000.0)
+
+def _log(scope: Scope, status: int, seconds: float) -> None:
+    access.info("%s %s %d %.1f ms", scope["method"], scope["path"], status, seconds * 1000.0)
 
 
 def _request_id(scope: Scope) -> bytes:
     """Return the client's id of the request where it is harmless, else a new one."""
-    told = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    return told if told and _ID.fullmatch(told) else b"%032x" % getrandbits(128)
+    for name, value in scope["headers"]:
+        if name == b"x-request-id" and _ID.fullmatch(value):
+            told: bytes = value
+            return told
+    return b"%032x" % getrandbits(128)

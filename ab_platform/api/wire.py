@@ -59,7 +59,7 @@ class AssignmentsAsked(Shape):
     experiments: Annotated[list[Text], Field(min_length=1, max_length=MOST_EXPERIMENTS)] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # as EventKept
 class Assigned:
     """A user's arm in one experiment; no arm unless the reason is `split`."""
 

@@ -35,8 +35,8 @@ class Sizes:
         workers: numbers of them.
     """
 
-    rounds: int = 7
-    event_rounds: int = 3
+    rounds: int = 15
+    event_rounds: int = 5
     seconds: float = 2.0
     at_once: tuple[int, ...] = (1, 100)
     connections: tuple[int, ...] = (1, 4, 16, 64)

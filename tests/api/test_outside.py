@@ -13,8 +13,6 @@ from tests.api.conftest import RUNNING, Home, Service, start
 OURS = "https://tv.example"
 SAFE = {
     "x-content-type-options": "nosniff",
-    "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
     "cache-control": "no-store",
     "content-security-policy": "default-src 'none'; frame-ancestors 'none'",
 }
