@@ -89,6 +89,52 @@ class LiftRow:
 
 
 @dataclass(frozen=True)
+class LiftView:
+    """A row of the table made another way, for who asks what it would be otherwise; it decides nothing.
+
+    Attributes:
+        baseline: the arm that the row's arm is compared with; the row's `control` figures are those of this arm.
+        covariates: whether covariates took variance away.
+        row: the same figures as in the table. Its `monitoring` is `fixed` or `sequential`, its interval has the
+            experiment's alpha, and its p-value is adjusted for no other row.
+    """
+
+    baseline: str
+    covariates: bool
+    row: LiftRow
+
+
+CheckStatus = Literal["healthy", "warning", "unhealthy", "unknown"]
+
+CheckName = Literal["mixed_users", "logging_delay", "fallbacks", "missing_data", "no_data"]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing about the data that decides whether the table may be believed; the split has rows of its own.
+
+    Attributes:
+        experiment: its key.
+        as_of: last day that counts.
+        check: what is looked at.
+        scope: where: `all`, a surface, an arm, or a surface and an arm with a blank between.
+        status: what was found.
+        value: the figure that it was found by, as `check` has it: a share in [0, 1], or seconds; None where unknown.
+        told: the figure, what is required, in a sentence.
+        next_step: what to do about it; None where it is healthy.
+    """
+
+    experiment: str
+    as_of: date
+    check: CheckName
+    scope: str
+    status: CheckStatus
+    value: float | None
+    told: str
+    next_step: str | None
+
+
+@dataclass(frozen=True)
 class SegmentRow:
     """A row of the table among the users of one segment.
 
@@ -281,6 +327,8 @@ class Readout:
         segment_tests: whether the lift differs between segments.
         look: what holds for all rows.
         truth_from: how the true lifts are known; None where they are not.
+        views: the rows made other ways: with and without covariates, for one look and for any, against every baseline.
+        checks: of the data.
     """
 
     experiment: str
@@ -296,6 +344,8 @@ class Readout:
     segment_tests: tuple[SegmentTestRow, ...] = ()
     look: Look | None = None
     truth_from: TruthSource | None = None
+    views: tuple[LiftView, ...] = ()
+    checks: tuple[Check, ...] = ()
 
     def truth(self, row: LiftRow) -> Truth | None:
         """Return the true lift of a row, where it is known."""

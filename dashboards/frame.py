@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import UTC, date, timedelta
 from html import escape
 
+import streamlit as st
+
 from ab_platform import reporting
+from ab_platform.errors import PlatformError
 from ab_platform.lineage import Launch
+from ab_platform.settings import from_environment
 from ab_platform.statistics.monitoring import MonitoringName
 
 EARLY: dict[MonitoringName, str] = {
@@ -26,6 +31,19 @@ PAGE_STYLE = """
 .abp-frame.notice h1 { color: light-dark(#1c1b19, #ecebe7); overflow-wrap: anywhere; }
 .abp-frame code { overflow-wrap: anywhere; }
 """
+
+
+def page(lay_out: Callable[[str], None]) -> None:
+    """Lay a page out, in the style of all pages; what fails is told in a sentence, with the next step.
+
+    Args:
+        lay_out: shows the page's own; given the address of the database.
+    """
+    st.html(f"<style>{stylesheet()}</style>")
+    try:
+        lay_out(from_environment().database_url)
+    except PlatformError as error:
+        st.html(notice("There is nothing to show", str(error)))
 
 
 def stylesheet() -> str:

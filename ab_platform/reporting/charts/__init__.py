@@ -1,0 +1,1 @@
+"""Charts of the dashboard and of reports, each pure: rows in, an Altair chart out."""
