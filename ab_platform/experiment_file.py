@@ -6,6 +6,7 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import fields
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,15 @@ def from_values(values: Mapping[str, object]) -> Experiment:
         ExperimentError: for a wrong type, an unknown key, or a broken rule.
     """
     try:
-        return TypeAdapter(Experiment).validate_python(dict(values))
+        return _adapter().validate_python(dict(values))
     except ValidationError as error:
         raise _explain(error) from error
+
+
+@cache
+def _adapter() -> TypeAdapter[Experiment]:
+    """Return what validates; to make one takes many times as long as to use it."""
+    return TypeAdapter(Experiment)
 
 
 def _explain(error: ValidationError) -> ExperimentError:

@@ -6,12 +6,21 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
-from ab_platform.assignment import BUCKETS
 from ab_platform.errors import ExperimentError, nearest
 from ab_platform.experiment import Experiment
 from ab_platform.metrics import Row
 from ab_platform.past import Arrivals, PastData, past
-from ab_platform.power_plan import CurvePoint, PowerPlan, RowPower, Variation, advice, family_size, told
+from ab_platform.power_plan import (
+    CurvePoint,
+    DayPoint,
+    PowerPlan,
+    RowPower,
+    Variation,
+    advice,
+    family_size,
+    told,
+    users_in,
+)
 from ab_platform.statistics import group_sequential
 from ab_platform.statistics.confidence_sequence import tuned
 from ab_platform.statistics.decision import guardrail_power
@@ -28,6 +37,9 @@ LONGEST = 365
 CURVE_POINTS = 20
 CURVE_REACH = 10.0
 """How many times the planned users a curve goes beyond them."""
+
+DAYS_REACH = 4
+"""How many times the planned days a curve over days goes beyond them."""
 
 LEAST_KEPT = 1e-6
 """Share of the variance that is left at least, where covariates seemed to explain all of it."""
@@ -46,6 +58,7 @@ class Given:
         users_per_day: new ones, in all arms, on every surface.
         variation: coefficient of variation of every row that `variations` does not name.
         variations: the same by row, as `surface.metric`.
+        variance_saved: share of every row's variance that covariates take away.
     """
 
     lift: float | None = None
@@ -53,6 +66,7 @@ class Given:
     users_per_day: float | None = None
     variation: float | None = None
     variations: Mapping[str, float] = field(default_factory=dict)
+    variance_saved: float | None = None
 
     def __post_init__(self) -> None:
         """Check the ranges.
@@ -68,6 +82,8 @@ class Given:
         for name, value in named:
             if not 0.0 < value < math.inf:
                 raise ExperimentError(f"{name} is {value}; a coefficient of variation must be above 0, such as 1.5")
+        if self.variance_saved is not None and not 0.0 <= self.variance_saved < 1.0:
+            raise ExperimentError(f"variance saved is {self.variance_saved}; it must be a share in [0, 1), such as 0.3")
 
 
 def plan(store: Store, experiment: Experiment, population: int, *, given: Given | None = None) -> PowerPlan:
@@ -99,9 +115,8 @@ def planned(experiment: Experiment, measured: PastData, population: int, *, give
     """
     rows = _planned_rows(experiment)
     _check(experiment, rows, given)
-    low, high = experiment.layer_buckets
-    users_in = population * (high - low) / BUCKETS * experiment.traffic
-    arrivals = {row.surface: _arrivals(experiment, measured, row.surface, users_in, given) for row in rows}
+    expected = users_in(experiment, population)
+    arrivals = {row.surface: _arrivals(experiment, measured, row.surface, expected, given) for row in rows}
     found = tuple(
         _row_power(experiment, row, arm, _variation(measured, row, given), arrivals[row.surface], given)
         for row in rows
@@ -111,11 +126,34 @@ def planned(experiment: Experiment, measured: PastData, population: int, *, give
         experiment.key,
         experiment.days,
         population,
-        round(users_in),
+        round(expected),
         found,
         tuple(told(experiment, found)),
         advice(experiment, found),
     )
+
+
+def by_days(
+    experiment: Experiment, measured: PastData, population: int, row: RowPower, *, given: Given
+) -> tuple[DayPoint, ...]:
+    """Return what a row of a plan would show were the experiment to end after each day, where it shows anything.
+
+    Args:
+        experiment: as it was planned.
+        measured: of past experiments.
+        population: users of the data set.
+        row: of the plan.
+        given: what is said by hand.
+    """
+    weights = {each.name: each.weight for each in experiment.arms}
+    pair = (weights[experiment.control.name], weights[row.arm])
+    if min(pair) <= 0.0:
+        return ()
+    arrivals = _arrivals(experiment, measured, row.row.partition(".")[0], users_in(experiment, population), given)
+    last = min(LONGEST, DAYS_REACH * experiment.days)
+    users = [(day, math.floor(arrivals.by(day) + 1e-9)) for day in range(1, last + 1)]
+    found = ((day, count, _detectable(row, count, pair)) for day, count in users)
+    return tuple(DayPoint(day, count, shown) for day, count, shown in found if shown is not None)
 
 
 def inflation(experiment: Experiment, *, alpha: float, power: float, pair: float) -> float:
@@ -166,17 +204,19 @@ def _check(experiment: Experiment, rows: Sequence[Row], given: Given) -> None:
         )
 
 
-def _arrivals(experiment: Experiment, measured: PastData, surface: str, users_in: float, given: Given) -> Arrivals:
+def _arrivals(experiment: Experiment, measured: PastData, surface: str, expected: float, given: Given) -> Arrivals:
     if given.users_per_day is not None:
         return Arrivals((given.users_per_day,), math.inf, f"{given.users_per_day:g} new users a day are given")
     if surface in measured.arrivals:
         return measured.arrivals[surface]
-    evenly = tuple(users_in * day / experiment.days for day in range(1, experiment.days + 1))
-    return Arrivals(evenly, users_in, "assumed: all users come, evenly over the planned days")
+    evenly = tuple(expected * day / experiment.days for day in range(1, experiment.days + 1))
+    return Arrivals(evenly, expected, "assumed: all users come, evenly over the planned days")
 
 
 def _variation(measured: PastData, row: Row, given: Given) -> Variation:
     found = measured.variations.get(row.name, Variation(ASSUMED_VARIATION, None, "assumed: nothing past tells it"))
+    if given.variance_saved is not None:
+        found = replace(found, variance_saved=given.variance_saved)
     by_hand = given.variations.get(row.name, given.variation)
     return found if by_hand is None else replace(found, coefficient=by_hand, source="given")
 

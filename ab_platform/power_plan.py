@@ -38,6 +38,15 @@ class CurvePoint:
 
 
 @dataclass(frozen=True)
+class DayPoint:
+    """The smallest lift that is found by the end of a day, counted from 1, with the users exposed by then."""
+
+    day: int
+    users: int
+    detectable: float
+
+
+@dataclass(frozen=True)
 class RowPower:
     """What one row needs of one treatment, and what it gets.
 
@@ -102,6 +111,12 @@ class PowerPlan:
     rows: tuple[RowPower, ...]
     told: tuple[str, ...]
     advice: str
+
+
+def users_in(experiment: Experiment, population: int) -> float:
+    """Return how many of a data set's users are in an experiment at its full traffic."""
+    low, high = experiment.layer_buckets
+    return population * (high - low) / BUCKETS * experiment.traffic
 
 
 def family_size(experiment: Experiment) -> int:

@@ -104,6 +104,21 @@ class LiftView:
     row: LiftRow
 
 
+@dataclass(frozen=True)
+class Headline:
+    """What one analysis found on an experiment's first primary row, for one treatment.
+
+    Attributes:
+        experiment: its key.
+        as_of: last day that counts.
+        row: the treatment's row.
+    """
+
+    experiment: str
+    as_of: date
+    row: LiftRow
+
+
 CheckStatus = Literal["healthy", "warning", "unhealthy", "unknown"]
 
 CheckName = Literal["mixed_users", "logging_delay", "fallbacks", "missing_data", "no_data"]

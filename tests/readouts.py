@@ -7,7 +7,19 @@ from datetime import UTC, date, datetime
 
 from ab_platform.events import Surface
 from ab_platform.metrics import Role
-from ab_platform.results import DecisionRow, LiftRow, Look, Readout, SampleRatioRow, Truth
+from ab_platform.results import (
+    Check,
+    CheckName,
+    CheckStatus,
+    DecisionRow,
+    LiftRow,
+    LiftView,
+    Look,
+    Readout,
+    SampleRatioRow,
+    Truth,
+)
+from ab_platform.statistics.monitoring import MonitoringName
 
 AS_OF = date(2025, 3, 9)
 WATERMARK = datetime(2025, 3, 9, 23, 58, 12, tzinfo=UTC)
@@ -66,6 +78,62 @@ def absent(row: LiftRow, reason: str) -> LiftRow:
     """Take every computed number away from a row."""
     whole = replace(row, difference=None, difference_low=None, difference_high=None, detectable=None)
     return replace(whole, control=None, treatment=None, lift=None, low=None, high=None, p_value=None, reason=reason)
+
+
+def views_of(row: LiftRow, *, baseline: str = "multi_vae", covariates: bool = False) -> tuple[LiftView, ...]:
+    """Build the views of a row: for one look as it is, for any look half as wide again, and wider without covariates.
+
+    Args:
+        row: of the table, as it is with its covariates.
+        baseline: the arm that it is compared with.
+        covariates: whether the row has some, so that there are views with and without.
+    """
+    return tuple(
+        LiftView(
+            baseline,
+            adjusted,
+            replace(
+                _widened(row, factor * (1.25 if covariates and not adjusted else 1.0)),
+                monitoring=monitoring,
+                adjustment="none",
+                interval_alpha=row.alpha,
+                variance_saved=0.36 if adjusted else None,
+            ),
+        )
+        for adjusted in ((False, True) if covariates else (False,))
+        for monitoring, factor in _MONITORED
+    )
+
+
+_MONITORED: tuple[tuple[MonitoringName, float], ...] = (("fixed", 1.0), ("sequential", 1.5))
+
+
+def _widened(row: LiftRow, factor: float) -> LiftRow:
+    """Stretch a row's intervals about their estimates."""
+
+    def stretched(estimate: float | None, end: float | None) -> float | None:
+        return end if factor == 1.0 or estimate is None or end is None else estimate + factor * (end - estimate)
+
+    return replace(
+        row,
+        low=stretched(row.lift, row.low),
+        high=stretched(row.lift, row.high),
+        difference_low=stretched(row.difference, row.difference_low),
+        difference_high=stretched(row.difference, row.difference_high),
+    )
+
+
+def check_row(
+    check: CheckName = "mixed_users",
+    status: CheckStatus = "healthy",
+    *,
+    scope: str = "all",
+    value: float | None = 0.0,
+    told: str = "0 of 6,000 users (0 %) were seen in several arms and are left out; at most 0.1 % may be",
+    next_step: str | None = None,
+) -> Check:
+    """Build a check of the data."""
+    return Check("pia-vs-multivae", AS_OF, check, scope, status, value, told, next_step)
 
 
 def ratio_row(

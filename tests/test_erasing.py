@@ -116,7 +116,9 @@ def test_no_table_names_users_by_another_column() -> None:
     }
     ids = {each for each in holding if each.endswith(".user_id")}
     counts = {"datasets.users", "looks.users", "looks.mixed_users", "erasures.user_digest"}
-    sums = {f"{table}.users_{arm}" for table in ("lifts", "segment_lifts") for arm in ("control", "treatment")}
+    sums = {
+        f"{table}.users_{arm}" for table in ("lifts", "lift_views", "segment_lifts") for arm in ("control", "treatment")
+    }
     assert holding - ids == counts | sums
 
 

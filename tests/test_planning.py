@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 from datetime import timedelta
@@ -262,6 +263,13 @@ def test_what_is_given_by_hand_goes_before_what_was_measured() -> None:
     assert daily.days_needed == math.ceil((daily.users_needed or 0) / 100)
 
 
+def test_what_covariates_save_may_be_given() -> None:
+    saved = only(defined(), measured(2.0), Given(variance_saved=0.4))
+    assert saved.variation == Variation(2.0, 0.4, "measured")
+    assert saved.users_needed == only(defined(), measured(2.0, 0.4)).users_needed
+    assert saved.users_needed < (only(defined(), measured(2.0)).users_needed or 0)  # type: ignore[operator]
+
+
 def test_without_a_past_the_plan_says_what_it_assumes() -> None:
     found = planned(defined(days=14), PastData({}, {}), 1_400, given=Given())
     (row,) = found.rows
@@ -366,6 +374,7 @@ def test_a_lift_given_by_hand_is_to_be_written_down() -> None:
         ({"lift": 0.0}, "lift is 0.0; it must be other than 0"),
         ({"lift": math.nan}, "lift is nan"),
         ({"users_per_day": 0.0}, "users per day are 0.0; they must be above 0"),
+        ({"variance_saved": 1.0}, "variance saved is 1.0; it must be a share in [0, 1), such as 0.3"),
         ({"variation": -1.0}, "variation is -1.0; a coefficient of variation must be above 0"),
         ({"variations": {PLAY: math.inf}}, f"{PLAY} is inf; a coefficient of variation must be above 0"),
         ({"users": 3}, "3 users leave 1.5 in the smallest arm; at least 2 are required, so 4 in all"),
@@ -373,7 +382,7 @@ def test_a_lift_given_by_hand_is_to_be_written_down() -> None:
     ],
 )
 def test_what_cannot_be_planned_is_said_with_the_value_and_the_rule(given: dict[str, object], message: str) -> None:
-    with pytest.raises(ExperimentError, match=message.replace("(", r"\(")):
+    with pytest.raises(ExperimentError, match=re.escape(message)):
         planned(defined(), measured(), 1_000, given=Given(**given))  # type: ignore[arg-type]
 
 

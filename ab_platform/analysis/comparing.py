@@ -52,9 +52,14 @@ class Compared:
 
 def from_cells(plan: RowPlan, cells: Iterable[Cell], control: str, treatment: str) -> Compared:
     """Compare two arms by the exact sums of their users on the row's surface."""
-    of_surface = [cell for cell in cells if cell.surface == plan.row.surface]
-    pair = [ExactSums.total(cell.sums for cell in of_surface if cell.arm == arm) for arm in (control, treatment)]
-    return from_moments(plan, *(sums.moments(plan.columns) for sums in pair))
+    found = list(cells)
+    return from_moments(plan, *(moments_of(plan, found, arm) for arm in (control, treatment)))
+
+
+def moments_of(plan: RowPlan, cells: Iterable[Cell], arm: str) -> Moments:
+    """Return the moments of one arm's users on the row's surface, in the row's columns."""
+    key = (plan.row.surface, arm)
+    return ExactSums.total(cell.sums for cell in cells if (cell.surface, cell.arm) == key).moments(plan.columns)
 
 
 def from_moments(plan: RowPlan, control: Moments, treatment: Moments) -> Compared:
@@ -87,9 +92,8 @@ def from_rows(plan: RowPlan, users: UserValues, columns: Sequence[PerUser], cont
             return _with_prediction(plan, table, users, columns, arms)
 
 
-def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], launch: Launch, treatment: str) -> Compared:
+def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], launch: Launch, control: str, treatment: str) -> Compared:
     """Compare the share of the catalogue that groups of one size were shown; the unit is the group."""
-    control = launch.experiment.control.name
     of_arm = {each.arm: each for each in groups if each.surface == plan.row.surface}
     pair = [of_arm.get(arm) for arm in (control, treatment)]
     if pair[0] is None or pair[1] is None or not pair[0].catalogue:
@@ -103,6 +107,11 @@ def from_groups(plan: RowPlan, groups: Iterable[TitleGroups], launch: Launch, tr
     )
     compared = adjust(control_moments, treatment_moments, plan.outcome)
     return Compared(compared, control_moments, treatment_moments, users=(pair[0].users, pair[1].users))
+
+
+def unadjusted(plan: RowPlan, compared: Compared) -> Compared:
+    """Return the same arms as they are without covariates."""
+    return replace(compared, adjusted=adjust(compared.control, compared.treatment, plan.outcome))
 
 
 def _quantiles(plan: RowPlan, table: Table, arms: Sequence[NDArray[np.bool_]]) -> Compared:

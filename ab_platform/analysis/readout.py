@@ -5,20 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import cache
 
 from ab_platform.analysis import deciding
-from ab_platform.analysis.comparing import PREDICTORS, by_surface, from_cells, from_groups, from_rows
+from ab_platform.analysis.checks import Data, checks
+from ab_platform.analysis.comparing import (
+    PREDICTORS,
+    Compared,
+    by_surface,
+    from_groups,
+    from_moments,
+    from_rows,
+    moments_of,
+)
 from ab_platform.analysis.looks import Monitored, monitored
+from ab_platform.analysis.order import Order
 from ab_platform.analysis.plan import BEFORE, PREDICTION, RowPlan, plan_rows
-from ab_platform.analysis.segments import Dimensions, age_rows, ages_apply, batches, natural, segment_rows
+from ab_platform.analysis.segments import Dimensions, age_rows, ages_apply, batches, segment_rows
 from ab_platform.analysis.split import split_rows
 from ab_platform.analysis.table import Inferred, lift_rows
 from ab_platform.analysis.truth import truths
+from ab_platform.analysis.views import Compare, lift_views
 from ab_platform.errors import ExperimentError, NotFoundError, nearest
-from ab_platform.events import Surface
 from ab_platform.experiment import Experiment
-from ab_platform.lineage import Launch
-from ab_platform.results import LiftRow, Look, Readout, SegmentRow, SegmentTestRow
+from ab_platform.lineage import Change, Launch
+from ab_platform.results import Look, Readout, Truth, TruthSource
+from ab_platform.statistics.moments import Moments
 from ab_platform.storage.store import (
     Cell,
     ExposedOn,
@@ -95,26 +107,41 @@ def readout(store: Store, key: str, *, as_of: date | None = None) -> Readout:
         when = "yet" if as_of is None else f"as of {as_of}"
         raise NotFoundError(f"{key} is not analysed {when}; run `abp analyze {key}`")
     experiment = launch.experiment
-    rows = {(row.surface, row.metric.name): row for row in experiment.rows}
+    order = Order.of(experiment)
     first = stored.lifts[0]
-    changes = store.changes(key)
-    known = truths(experiment, store.outcomes(key), changes)
-    simulated = any(change.action == "simulate" for change in changes)
+    known, known_from = _known(store, experiment, stored)
     return Readout(
         experiment=key,
         as_of=first.as_of,
         watermark=first.watermark,
-        lifts=tuple(sorted(stored.lifts, key=lambda row: _place(row, experiment, list(rows)))),
-        sample_ratios=tuple(sorted(stored.sample_ratios, key=lambda row: _scope_place(row.scope, experiment))),
-        truths=known,
+        lifts=tuple(sorted(stored.lifts, key=order.row)),
+        sample_ratios=tuple(sorted(stored.sample_ratios, key=lambda each: order.scope(each.scope))),
+        truths=tuple(sorted(known, key=order.row)),
         labels=_labels(experiment),
-        rows=rows,
+        rows={(row.surface, row.metric.name): row for row in experiment.rows},
         decisions=stored.decisions,
-        segments=tuple(sorted(stored.segments, key=lambda row: _segment_place(row, experiment, list(rows)))),
-        segment_tests=tuple(sorted(stored.segment_tests, key=lambda row: _place(row, experiment, list(rows)))),
+        segments=tuple(sorted(stored.segments, key=order.segment)),
+        segment_tests=tuple(sorted(stored.segment_tests, key=order.row)),
         look=stored.look,
-        truth_from=None if not known else "simulation" if simulated else "replay",
+        truth_from=known_from,
+        views=tuple(sorted(stored.views, key=order.view)),
+        checks=tuple(sorted(stored.checks, key=order.check)),
     )
+
+
+def _known(store: Store, experiment: Experiment, stored: Stored) -> tuple[tuple[Truth, ...], TruthSource | None]:
+    """Return the true lifts as they were stored; those of an analysis by an earlier version are computed anew."""
+    if stored.views:
+        return stored.truths, stored.truth_from
+    changes = store.changes(experiment.key)
+    known = truths(experiment, store.outcomes(experiment.key), changes)
+    return known, _truth_from(known, changes)
+
+
+def _truth_from(known: Sequence[Truth], changes: Sequence[Change]) -> TruthSource | None:
+    if not known:
+        return None
+    return "simulation" if any(change.action == "simulate" for change in changes) else "replay"
 
 
 def population_of(store: Store, launch: Launch, as_of: date) -> Population:
@@ -194,12 +221,16 @@ def _require_covariates(experiment: Experiment, attributes: Mapping[str, int]) -
 def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan], watermark: datetime) -> Stored:
     experiment, as_of = launch.experiment, users.population.as_of
     look = monitored(launch, users.exposed, as_of)
-    lifts = lift_rows(experiment, _inferred(launch, plans, users), look, as_of=as_of, watermark=watermark)
+    compare = _comparing(launch, users)
+    control = experiment.control.name
+    found = [
+        Inferred(plan, arm.name, compare(plan, control, arm.name)) for plan in plans for arm in experiment.treatments
+    ]
+    lifts = lift_rows(experiment, found, look, as_of=as_of, watermark=watermark)
     dimensions = experiment.analysis.segments
     first = store.first_exposed(users.population, dimensions)
-    splits = split_rows(
-        launch, store.changes(experiment.key), users.exposed, first, dimensions, as_of=as_of, watermark=watermark
-    )
+    changes = store.changes(experiment.key)
+    splits = split_rows(launch, changes, users.exposed, first, dimensions, as_of=as_of, watermark=watermark)
     rows, tests = segment_rows(experiment, plans, users.cells, look, as_of=as_of)
     aging = [plan for plan in plans if ages_apply(plan)]
     ages = (
@@ -215,6 +246,9 @@ def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan]
         store.mixed_users(experiment.key, as_of),
         _told(experiment, users.population, look),
     )
+    known = truths(experiment, store.outcomes(experiment.key), changes)
+    counts = store.day_counts(experiment.key, as_of)
+    dataset = store.dataset(users.population.dataset)
     return Stored(
         counted,
         lifts,
@@ -222,24 +256,38 @@ def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan]
         deciding.decisions(launch, lifts, splits, counted, first, absent=look.absent),
         (*rows, *age_rows(experiment, plans, ages, users.exposed, look, as_of=as_of)),
         tests,
+        views=lift_views(
+            experiment,
+            plans,
+            compare,
+            population=0 if dataset is None else dataset.users,
+            as_of=as_of,
+            watermark=watermark,
+        ),
+        checks=checks(Data(launch, changes, counted, counts, users.exposed, splits)),
+        truths=known,
+        truth_from=_truth_from(known, changes),
     )
 
 
-def _inferred(launch: Launch, plans: Sequence[RowPlan], users: Users) -> list[Inferred]:
-    experiment = launch.experiment
+def _comparing(launch: Launch, users: Users) -> Compare:
+    """Return what compares two arms in a row by what was read, each pair once."""
     cells = next(iter(users.cells.values()))
-    found = []
-    for plan in plans:
+
+    @cache
+    def moments(plan: RowPlan, arm: str) -> Moments:
+        return moments_of(plan, cells, arm)
+
+    @cache
+    def compare(plan: RowPlan, baseline: str, arm: str) -> Compared:
         rows = users.rows.get(plan.row.surface)
-        for arm in experiment.treatments:
-            if plan.row.metric.statistic == "coverage":
-                compared = from_groups(plan, users.groups, launch, arm.name)
-            elif plan.needs_rows and rows is not None:
-                compared = from_rows(plan, rows, users.columns, experiment.control.name, arm.name)
-            else:
-                compared = from_cells(plan, cells, experiment.control.name, arm.name)
-            found.append(Inferred(plan, arm.name, compared))
-    return found
+        if plan.row.metric.statistic == "coverage":
+            return from_groups(plan, users.groups, launch, baseline, arm)
+        if plan.needs_rows and rows is not None:
+            return from_rows(plan, rows, users.columns, baseline, arm)
+        return from_moments(plan, moments(plan, baseline), moments(plan, arm))
+
+    return compare
 
 
 def _told(experiment: Experiment, population: Population, look: Monitored) -> tuple[str, ...]:
@@ -267,23 +315,3 @@ def _labels(experiment: Experiment) -> dict[str, str]:
         own = ", ".join(f"{name} {value}" for name, value in arm.config.items() if (name, value) not in shared)
         labels[arm.name] = f"{arm.recommender} ({own})" if own else arm.recommender
     return labels
-
-
-def _segment_place(
-    row: SegmentRow, experiment: Experiment, keys: Sequence[tuple[Surface, str]]
-) -> tuple[tuple[int, int], str, tuple[int, str]]:
-    return _place(row, experiment, keys), row.dimension, natural(row.segment)
-
-
-def _place(
-    row: LiftRow | SegmentRow | SegmentTestRow, experiment: Experiment, keys: Sequence[tuple[Surface, str]]
-) -> tuple[int, int]:
-    arms = [arm.name for arm in experiment.arms]
-    key = (row.surface, row.metric)
-    return (keys.index(key) if key in keys else len(keys)), arms.index(row.arm)
-
-
-def _scope_place(scope: str, experiment: Experiment) -> tuple[int, str, tuple[int, str]]:
-    order = ("all", *experiment.surfaces)
-    dimension, _, segment = scope.partition(" ")
-    return (order.index(scope) if scope in order else len(order)), dimension, natural(segment)

@@ -58,8 +58,17 @@ def lift_rows(
         inferred = at_alpha if level.alpha == experiment.alpha else _infer_row(each, level.alpha, monitored)
         family: Adjustment = experiment.analysis.adjustment if place in adjusted else "none"
         inferred = replace(inferred, p_value=level.p_value)
-        rows.append(_row(experiment, each, inferred, family, as_of=as_of, watermark=watermark))
+        row = _row(experiment, each, inferred, as_of=as_of, watermark=watermark)
+        rows.append(replace(row, adjustment=family))
     return tuple(rows)
+
+
+def row_alone(
+    experiment: Experiment, each: Inferred, monitored: Monitored, *, as_of: date, watermark: datetime
+) -> LiftRow:
+    """Infer one row by itself, adjusted for no other, with the interval of the experiment's alpha."""
+    inferred = _infer_row(each, experiment.alpha, monitored)
+    return _row(experiment, each, inferred, as_of=as_of, watermark=watermark)
 
 
 def infer(compared: Compared, monitored: Monitored, *, alpha: float, null: float = 0.0) -> Lift:
@@ -116,9 +125,7 @@ def _adjusted(experiment: Experiment, found: Sequence[Inferred], lifts: Sequence
     return dict(zip(places, family, strict=True))
 
 
-def _row(
-    experiment: Experiment, each: Inferred, found: Lift, family: Adjustment, *, as_of: date, watermark: datetime
-) -> LiftRow:
+def _row(experiment: Experiment, each: Inferred, found: Lift, *, as_of: date, watermark: datetime) -> LiftRow:
     row, compared = each.plan.row, each.compared
     numerators, denominators = totals(compared, 0), totals(compared, 1)
     return LiftRow(
@@ -130,7 +137,7 @@ def _row(
         role=row.role,
         method=found.method,
         monitoring=experiment.analysis.monitoring,
-        adjustment=family,
+        adjustment="none",
         alpha=experiment.alpha,
         interval_alpha=found.alpha,
         null_lift=found.null,

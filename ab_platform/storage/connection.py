@@ -41,7 +41,7 @@ _PRAGMAS = (
 )
 
 
-def connect(url: str, *, timeout_seconds: float | None = None, connections: int = 5) -> Engine:
+def connect(url: str, *, timeout_seconds: float | None = None, connections: int = 5, read_only: bool = False) -> Engine:
     """Open the database at an address; nothing is sent to it yet.
 
     Args:
@@ -49,6 +49,7 @@ def connect(url: str, *, timeout_seconds: float | None = None, connections: int 
         timeout_seconds: the longest wait for a connection, for a lock and for a statement, each; past it, a
             StoreAwayError. None for patience: only those who wait for SQLite's lock or a connection give up, late.
         connections: open at once, at most.
+        read_only: let the database itself refuse every write, whatever the rights of who asks.
 
     Raises:
         StoreError: for an address that cannot be read or a driver that is not installed.
@@ -57,7 +58,7 @@ def connect(url: str, *, timeout_seconds: float | None = None, connections: int 
     pool = {"pool_size": connections, "max_overflow": 0, "pool_timeout": timeout_seconds or POOL_SECONDS}
     pool["hide_parameters"] = True  # users' ids are among them, and messages go to logs
     if address.get_backend_name() == "sqlite":
-        return _sqlite(address, timeout_seconds or BUSY_SECONDS, pool)
+        return _sqlite(address, timeout_seconds or BUSY_SECONDS, pool, read_only=read_only)
     limits = (
         {} if timeout_seconds is None else {"connect_timeout": max(_SHORTEST_CONNECT_SECONDS, ceil(timeout_seconds))}
     )
@@ -65,7 +66,7 @@ def connect(url: str, *, timeout_seconds: float | None = None, connections: int 
         engine = create_engine(address, pool_pre_ping=True, connect_args=limits, **pool)
     except ImportError as error:
         raise StoreError("PostgreSQL needs its driver; install it: pip install 'ab-platform[postgres]'") from error
-    event.listen(engine, "connect", _setting_up(timeout_seconds))
+    event.listen(engine, "connect", _setting_up(timeout_seconds, read_only=read_only))
     if timeout_seconds is not None:
         event.listen(engine, "do_connect", answering.connecting(timeout_seconds))
     return engine
@@ -152,17 +153,27 @@ def _address(url: str) -> URL:
 _SHAPES = "write it as sqlite:///FILE or postgresql://USER:PASSWORD@HOST/NAME (ABP_DATABASE_URL)"
 
 
-def _sqlite(address: URL, busy_seconds: float, pool: Mapping[str, Any]) -> Engine:
-    folder = Path(str(address.database)).absolute().parent
+def _sqlite(address: URL, busy_seconds: float, pool: Mapping[str, Any], *, read_only: bool) -> Engine:
+    if not read_only:
+        _make_folder(Path(str(address.database)).absolute().parent)
+    told = {_BUSY_SECONDS: busy_seconds}
+    engine = create_engine(address, connect_args={"timeout": busy_seconds}, execution_options=told, **pool)
+    event.listen(engine, "connect", _only_read if read_only else _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"folder {folder} cannot be made: {error.strerror}; choose another file") from error
-    told = {_BUSY_SECONDS: busy_seconds}
-    engine = create_engine(address, connect_args={"timeout": busy_seconds}, execution_options=told, **pool)
-    event.listen(engine, "connect", _set_pragmas)
-    event.listen(engine, "begin", _begin)
-    return engine
+
+
+def _only_read(connection: Any, record: object) -> None:
+    connection.isolation_level = None
+    connection.execute("PRAGMA query_only = ON")
+    connection.execute("PRAGMA temp_store = MEMORY")
 
 
 def _set_pragmas(connection: Any, record: object) -> None:
@@ -192,12 +203,14 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _setting_up(timeout_seconds: float | None) -> Callable[[Any, object], None]:
+def _setting_up(timeout_seconds: float | None, *, read_only: bool) -> Callable[[Any, object], None]:
     """Return what is done with each new connection to PostgreSQL."""
 
     def set_up(connection: Any, record: object) -> None:
         # A day is a UTC day on the server as well.
         connection.execute("SET TIME ZONE 'UTC'")
+        if read_only:
+            connection.execute("SET default_transaction_read_only = on")
         if timeout_seconds is not None:
             for limit in ("statement_timeout", "lock_timeout"):
                 connection.execute(f"SET {limit} = {max(1, round(timeout_seconds * 1000))}")
@@ -253,6 +266,7 @@ _MEANINGS: Mapping[str, _Meaning] = {
 """What SQLite's words mean for a person, and whether it may pass; what else it says is a bug."""
 
 _UNDEFINED_TABLE = "42P01"
+_NOT_ALLOWED = "42501"
 _READ_ONLY = "25006"
 _NOT_IN_TIME = ("57014", "55P03")  # statement and lock timeout
 _LOST = ("08", "57")  # classes of codes: connection exception, operator intervention
@@ -274,6 +288,8 @@ def _meaning(cause: object, *, lost: bool, busy_seconds: float) -> _Meaning | No
     if code == _UNDEFINED_TABLE:
         return _MEANINGS["no such table"]
     first_line = str(cause).strip().partition("\n")[0]
+    if code == _NOT_ALLOWED:
+        return StoreError, f"does not let this role do that: {first_line}; grant it, or use another role"
     if code == _READ_ONLY:
         return StoreAwayError, f"may not be written to: {first_line}; wait until it is the primary, or mend its address"
     if not lost:

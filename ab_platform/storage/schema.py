@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -338,6 +339,36 @@ looks = Table(
     Column("told", Document, nullable=False, comment="how the rows were made, in sentences"),
 )
 
+
+def _figures() -> tuple[Column[Any], ...]:
+    """Return the columns that a row of the table and its views share."""
+    return (
+        Column("alpha", Float, nullable=False),
+        Column("interval_alpha", Float, nullable=False),
+        Column("null_lift", Float, nullable=False),
+        Column("watermark", UtcDateTime, nullable=False),
+        Column("users_control", Integer, nullable=False),
+        Column("users_treatment", Integer, nullable=False),
+        Column("numerator_control", Float, nullable=False),
+        Column("numerator_treatment", Float, nullable=False),
+        Column("denominator_control", Float, nullable=False),
+        Column("denominator_treatment", Float, nullable=False),
+        Column("control", Float),
+        Column("treatment", Float),
+        Column("difference", Float),
+        Column("difference_low", Float),
+        Column("difference_high", Float),
+        Column("lift", Float),
+        Column("low", Float),
+        Column("high", Float),
+        Column("p_value", Float),
+        Column("detectable", Float),
+        Column("variance_saved", Float),
+        Column("cap", Float),
+        Column("reason", Text),
+    )
+
+
 lifts = Table(
     "lifts",
     metadata,
@@ -350,29 +381,52 @@ lifts = Table(
     Column("method", String, nullable=False),
     Column("monitoring", String, nullable=False),
     Column("adjustment", String, nullable=False),
-    Column("alpha", Float, nullable=False),
-    Column("interval_alpha", Float, nullable=False),
-    Column("null_lift", Float, nullable=False),
-    Column("watermark", UtcDateTime, nullable=False),
-    Column("users_control", Integer, nullable=False),
-    Column("users_treatment", Integer, nullable=False),
-    Column("numerator_control", Float, nullable=False),
-    Column("numerator_treatment", Float, nullable=False),
-    Column("denominator_control", Float, nullable=False),
-    Column("denominator_treatment", Float, nullable=False),
+    *_figures(),
+)
+
+lift_views = Table(
+    "lift_views",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("metric", String, primary_key=True),
+    Column("arm", String, primary_key=True),
+    Column("baseline", String, primary_key=True, comment="the arm that it is compared with"),
+    Column("covariates", Boolean(name="covariates"), primary_key=True, comment="whether they took variance away"),
+    Column("monitoring", String, primary_key=True),
+    Column("role", String, nullable=False),
+    Column("method", String, nullable=False),
+    Column("adjustment", String, nullable=False),
+    *_figures(),
+    comment="Rows of the table made other ways, so that a reader can switch between them; they decide nothing.",
+)
+
+truths = Table(
+    "truths",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("surface", String, primary_key=True),
+    Column("metric", String, primary_key=True),
+    Column("arm", String, primary_key=True),
     Column("control", Float),
     Column("treatment", Float),
-    Column("difference", Float),
-    Column("difference_low", Float),
-    Column("difference_high", Float),
     Column("lift", Float),
-    Column("low", Float),
-    Column("high", Float),
-    Column("p_value", Float),
-    Column("detectable", Float),
-    Column("variance_saved", Float),
-    Column("cap", Float),
-    Column("reason", Text),
+    Column("source", String, nullable=False, comment="a replay or a simulation"),
+)
+
+checks = Table(
+    "checks",
+    metadata,
+    Column("experiment", String, primary_key=True),
+    Column("as_of", Date, primary_key=True),
+    Column("check", String, primary_key=True),
+    Column("scope", String, primary_key=True, comment="'all', a surface, an arm, or a surface and an arm"),
+    Column("status", String, nullable=False),
+    Column("value", Float),
+    Column("told", Text, nullable=False),
+    Column("next_step", Text),
 )
 
 segment_lifts = Table(
@@ -437,6 +491,16 @@ sample_ratios = Table(
     Column("e_value", Float),
     Column("alarm", Boolean(name="alarm"), nullable=False),
     Column("reason", Text),
+)
+
+documents = Table(
+    "documents",
+    metadata,
+    Column("kind", String, primary_key=True, comment="what it is: comparison, geometry or training"),
+    Column("name", String, primary_key=True, comment="of the data set, as a person called it, or an artifact"),
+    Column("written_at", UtcDateTime, nullable=False),
+    Column("content", Document, nullable=False),
+    comment="What a command found, whole, for who shows it without computing it again.",
 )
 
 alerts = Table(

@@ -15,34 +15,41 @@ from sqlalchemy import Engine
 
 from ab_platform.access import Token, ending, renewed
 from ab_platform.alerts import Alert, AlertKey
+from ab_platform.documents import Document, Kind
 from ab_platform.errors import StoreAwayError, StoreError
 from ab_platform.events import AnyEvent, Exposure, Surface
 from ab_platform.lineage import Artifact, Change, Dataset, Launch, StudyTrial, Title, Trial
-from ab_platform.results import Outcome
+from ab_platform.results import Check, DecisionRow, Headline, LiftView, Outcome, SampleRatioRow
 from ab_platform.storage import (
     alerts,
     assignments,
     attributes,
     datasets,
+    day_counts,
     deleting,
+    documents,
     erasing,
     events,
     experiments,
     histories,
+    history,
     lineage,
     migrating,
     partitions,
     per_user_statements,
     recounting,
     results,
+    split_history,
     split_statements,
     title_groups,
     tokens,
     user_days,
+    user_story,
 )
 from ab_platform.storage.assignments import Placed, Written
 from ab_platform.storage.connection import connect, reading, writing
 from ab_platform.storage.datasets import DatasetWriter, InteractionColumns
+from ab_platform.storage.day_counts import DayCount
 from ab_platform.storage.deleting import DroppedDay, RawEvents
 from ab_platform.storage.events import OutcomeColumns, Recorded, Status
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
@@ -52,6 +59,8 @@ from ab_platform.storage.results import Stored
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
 from ab_platform.storage.user_days import RolledUp
+from ab_platform.storage.user_story import Whose
+from ab_platform.user_story import UserStory
 
 __all__ = [
     "KNOWN_BEFORE",
@@ -59,6 +68,7 @@ __all__ = [
     "Cell",
     "Compared",
     "DatasetWriter",
+    "DayCount",
     "DroppedDay",
     "ExposedOn",
     "ExposedUsers",
@@ -78,6 +88,7 @@ __all__ = [
     "TitleGroups",
     "UserValues",
     "Users",
+    "Whose",
     "Written",
     "open_store",
 ]
@@ -95,7 +106,9 @@ RECORD_ATTEMPTS = 4
 """Times that recording may find no partition for a day, since it is new or went in between, before it gives up."""
 
 
-def open_store(url: str, *, migrate: bool, timeout_seconds: float | None = None, connections: int = 5) -> Store:
+def open_store(
+    url: str, *, migrate: bool, timeout_seconds: float | None = None, connections: int = 5, read_only: bool = False
+) -> Store:
     """Open the store at an address.
 
     Args:
@@ -103,12 +116,13 @@ def open_store(url: str, *, migrate: bool, timeout_seconds: float | None = None,
         migrate: bring the tables up to date first; else only check that they are.
         timeout_seconds: the longest wait for a connection, a lock or a statement, each; None for patience.
         connections: open at once, at most.
+        read_only: let the database refuse every write.
 
     Raises:
         StoreAwayError: when the database does not answer, or not in time.
         StoreError: when it is not migrated and `migrate` is false, or holds something else.
     """
-    engine = connect(url, timeout_seconds=timeout_seconds, connections=connections)
+    engine = connect(url, timeout_seconds=timeout_seconds, connections=connections, read_only=read_only)
     if migrate:
         migrating.migrate(engine)
     else:
@@ -254,6 +268,21 @@ class Store:
         """Store how far a trial of a study came, unless it has ended; a complete one becomes a trial of its recipe."""
         with writing(self.engine) as connection:
             lineage.advance(connection, trial)
+
+    def write_document(self, document: Document) -> bool:
+        """Store what a command found in place of what has its kind and name; return whether that differed."""
+        with writing(self.engine) as connection:
+            return documents.write(connection, document)
+
+    def document(self, kind: Kind, name: str) -> Document | None:
+        """Return a document by its kind and name; None where there is none."""
+        with reading(self.engine) as connection:
+            return documents.find(connection, kind, name)
+
+    def documents(self, kind: Kind) -> Mapping[str, datetime]:
+        """Return when each document of a kind was written, by its name, the newest first."""
+        with reading(self.engine) as connection:
+            return documents.written(connection, kind)
 
     # Experiments ------------------------------------------------------------------------------------------------------
 
@@ -731,6 +760,11 @@ class Store:
         with reading(self.engine) as connection:
             return per_user_statements.count_mixed(connection, experiment, as_of=as_of)
 
+    def day_counts(self, experiment: str, as_of: date) -> tuple[DayCount, ...]:
+        """Count user-days by surface, arm and day up to `as_of` inclusive, also those of mixed users."""
+        with reading(self.engine) as connection:
+            return day_counts.day_counts(connection, experiment, as_of=as_of)
+
     def exposed_users(
         self, population: Population, surfaces: Sequence[Surface], attributes: Sequence[str] = ()
     ) -> Iterator[ExposedUsers]:
@@ -748,6 +782,22 @@ class Store:
         with reading(self.engine) as connection:
             return user_days.watermark(connection, experiment, as_of=as_of)
 
+    def user_story(self, whose: Whose, *, skip: int = 0, count: int) -> UserStory:
+        """Return what is stored of one user under an experiment; many other users cost it nothing.
+
+        Args:
+            whose: user and experiment.
+            skip: slates, the newest first, that come before.
+            count: slates, at most.
+        """
+        with reading(self.engine) as connection:
+            return user_story.user_story(connection, whose, skip=skip, count=count)
+
+    def first_exposures(self, user_id: str, experiments: Iterable[str]) -> Mapping[str, datetime]:
+        """Return when a user was first exposed under some experiments, by key; those without an exposure left out."""
+        with reading(self.engine) as connection:
+            return user_story.first_exposures(connection, user_id, experiments)
+
     # What was computed ------------------------------------------------------------------------------------------------
 
     def write_readout(self, readout: Stored) -> None:
@@ -764,3 +814,35 @@ class Store:
         """List the days that were analysed, the oldest first."""
         with reading(self.engine) as connection:
             return results.as_ofs(connection, experiment)
+
+    def split_history(self, experiment: str, scope: str = "all") -> tuple[SampleRatioRow, ...]:
+        """Return the checks of the split of one scope in all analyses of an experiment, the oldest first."""
+        with reading(self.engine) as connection:
+            return split_history.of(connection, experiment, scope)
+
+    # What was computed, of all experiments or days --------------------------------------------------------------------
+
+    def headlines(self) -> tuple[Headline, ...]:
+        """Return the first primary row of each treatment, of every experiment and day; by experiment, arm and day."""
+        with reading(self.engine) as connection:
+            return history.headlines(connection)
+
+    def newest_decisions(self) -> Mapping[str, tuple[DecisionRow, ...]]:
+        """Return the decisions of each experiment's newest analysis, by its key."""
+        with reading(self.engine) as connection:
+            return history.newest_decisions(connection)
+
+    def newest_sample_ratios(self) -> Mapping[str, SampleRatioRow]:
+        """Return the check of the split of all users in each experiment's newest analysis, by its key."""
+        with reading(self.engine) as connection:
+            return history.newest_sample_ratios(connection)
+
+    def newest_checks(self) -> Mapping[str, tuple[Check, ...]]:
+        """Return the checks of the data in each experiment's newest analysis, by its key."""
+        with reading(self.engine) as connection:
+            return history.newest_checks(connection)
+
+    def lift_history(self, experiment: str) -> tuple[LiftView, ...]:
+        """Return the views against the control of every day that was analysed, the oldest first."""
+        with reading(self.engine) as connection:
+            return history.lift_history(connection, experiment)

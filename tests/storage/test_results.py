@@ -5,7 +5,17 @@ from dataclasses import replace
 from datetime import date
 from math import inf
 
-from ab_platform.results import DecisionRow, LiftRow, Look, SampleRatioRow, SegmentRow, SegmentTestRow
+from ab_platform.results import (
+    Check,
+    DecisionRow,
+    LiftRow,
+    LiftView,
+    Look,
+    SampleRatioRow,
+    SegmentRow,
+    SegmentTestRow,
+    Truth,
+)
 from ab_platform.storage.store import Store, Stored
 from tests.storage.made import KEY, START, started
 
@@ -52,8 +62,13 @@ SEGMENT = SegmentRow(
 TEST = SegmentTestRow(KEY, DAY, "home_card", "play_duration", "pia", "device", 2.5, 1, 0.11, None)
 DECISION = DecisionRow(KEY, DAY, "pia", "keep running", "no primary row shows a difference yet", 3.5)
 LOOK = Look(KEY, DAY, START, 22, 1, ("Monitoring: sequential.", "Covariates: none."))
+VIEWS = (LiftView("control", False, replace(LIFT, monitoring="fixed")), LiftView("control", True, LIFT))
+CHECK = Check(KEY, DAY, "fallbacks", "pia", "warning", 0.02, "2 % of the slates of pia fell back", "see the log")
+TRUTH = Truth("home_card", "play_duration", "pia", 10.0, 14.0, 0.4)
 
-WHOLE = Stored(LOOK, (LIFT,), (RATIO,), (DECISION,), (SEGMENT,), (TEST,))
+WHOLE = Stored(
+    LOOK, (LIFT,), (RATIO,), (DECISION,), (SEGMENT,), (TEST,), VIEWS, (CHECK,), truths=(TRUTH,), truth_from="replay"
+)
 
 
 def test_results_come_back_as_they_were_written(store: Store) -> None:
@@ -74,10 +89,11 @@ def test_a_number_that_could_not_be_computed_comes_back_absent(store: Store) -> 
 def test_writing_again_replaces_the_rows_of_the_day_and_no_others(store: Store) -> None:
     started(store)
     later = replace(WHOLE, look=replace(LOOK, as_of=NEXT), lifts=(replace(LIFT, as_of=NEXT),), segments=())
-    later = replace(later, sample_ratios=(), decisions=(), segment_tests=())
+    later = replace(later, sample_ratios=(), decisions=(), segment_tests=(), views=(), checks=())
+    later = replace(later, truths=(), truth_from=None)
     store.write_readout(WHOLE)
     store.write_readout(later)
-    again = replace(WHOLE, lifts=(replace(LIFT, lift=0.5, reason=None),), segments=())
+    again = replace(WHOLE, lifts=(replace(LIFT, lift=0.5, reason=None),), segments=(), checks=())
     store.write_readout(again)
     assert store.readout(KEY, DAY) == again
     assert store.readout(KEY, NEXT) == later
@@ -86,7 +102,8 @@ def test_writing_again_replaces_the_rows_of_the_day_and_no_others(store: Store) 
 def test_the_newest_day_is_the_default(store: Store) -> None:
     started(store)
     newest = replace(WHOLE, look=replace(LOOK, as_of=NEXT), lifts=(replace(LIFT, as_of=NEXT),))
-    newest = replace(newest, sample_ratios=(), decisions=(), segments=(), segment_tests=())
+    newest = replace(newest, sample_ratios=(), decisions=(), segments=(), segment_tests=(), views=(), checks=())
+    newest = replace(newest, truths=(), truth_from=None)
     store.write_readout(newest)
     store.write_readout(WHOLE)
     assert store.readout(KEY) == newest
