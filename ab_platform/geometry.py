@@ -5,42 +5,43 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.sparse import csr_matrix
 
+from ab_platform.documents import made
 from ab_platform.errors import DataError
 from ab_platform.experiment import Arm
+from ab_platform.latent_findings import (
+    ArmGeometry,
+    Cohort,
+    Contraction,
+    Findings,
+    Geometry,
+    LatentSpaces,
+    Panel,
+    Plane,
+    Point,
+)
 from ab_platform.lineage import Artifact
 from ab_platform.storage.per_user import INTERACTION_GROUPS, MANY_INTERACTIONS
 from ab_platform.storage.store import Store
 from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, train
 from models.errors import ModelError
-from models.geometry import (
-    Cohort,
-    Effort,
-    Geometry,
-    Groups,
-    Latent,
-    PairGroup,
-    Projection,
-    cohorts,
-    contraction,
-    latent_of,
-    measure,
-    project,
-)
+from models.geometry import Effort, Groups, Latent, cohorts, contraction, latent_of, measure, project
+from models.geometry.drift import centroids
 from models.recommender import Recommender
+from models.rows import Rows
 
 __all__ = [
     "ArmGeometry",
-    "Cohort",
     "Contraction",
     "Findings",
+    "LatentSpaces",
     "LoadedArm",
-    "PairGroup",
-    "Panel",
     "Plane",
     "contractions",
     "find_or_train",
@@ -70,82 +71,6 @@ class LoadedArm:
     artifact: Artifact
     recommender: Recommender
     latent: Latent
-
-
-@dataclass(frozen=True)
-class ArmGeometry:
-    """What was measured of an arm."""
-
-    arm: str
-    artifact_id: str
-    geometry: Geometry
-
-
-@dataclass(frozen=True)
-class Contraction:
-    """Proposition 3.2, measured: an arm with anchors against one without.
-
-    Its tau is L / (L + 2 lambda_A). The proposition starts from the bound without alignment, whose L is the control's;
-    alignment then also changes the decoder, and with it L. So each ratio stands between two readings and a bound.
-
-    Attributes:
-        control: the arm without anchors.
-        arm: the arm with anchors.
-        variance_ratio: of the variance across masks, arm over control; to be compared with tau squared.
-        relative_ratio: the same of the variance as a share of the spread of an arm's users, which has no scale; None
-            where the users of an arm have no spread.
-        distance_ratio: of the distance to the centroid of each arm's fitted anchors; to be compared with tau.
-        tau_before: by the mean eigenvalue at the control.
-        tau_after: by the mean eigenvalue at the arm.
-        tau_bound: by the largest eigenvalue at the arm, from which the source bounds both ratios.
-    """
-
-    control: str
-    arm: str
-    variance_ratio: float
-    relative_ratio: float | None
-    distance_ratio: float
-    tau_before: float
-    tau_after: float
-    tau_bound: float
-
-
-@dataclass(frozen=True)
-class Findings:
-    """What was found.
-
-    Attributes:
-        dataset: whose users were looked at.
-        arms: in the order asked for.
-        contractions: of each arm with anchors.
-    """
-
-    dataset: str
-    arms: tuple[ArmGeometry, ...]
-    contractions: tuple[Contraction, ...]
-
-
-@dataclass(frozen=True, eq=False)
-class Panel:
-    """One condition of figure 2.
-
-    Attributes:
-        arm: its label.
-        condition: what it sees.
-        projection: of the cohorts' users, one cohort after the other.
-    """
-
-    arm: str
-    condition: str
-    projection: Projection
-
-
-@dataclass(frozen=True, eq=False)
-class Plane:
-    """The picture of figure 2: the same users under several conditions."""
-
-    cohorts: tuple[Cohort, ...]
-    panels: tuple[Panel, ...]
 
 
 def find_or_train(
@@ -233,7 +158,7 @@ def look(
         for arm in arms:
             tell = None if on_step is None else on_step(arm)
             found = measure(arm.recommender, histories, groups, effort=effort, keep=keep, on_step=tell)
-            measured.append(ArmGeometry(arm.label, arm.artifact.artifact_id, found))
+            measured.append(ArmGeometry(arm.label, arm.artifact.artifact_id, made(Geometry, asdict(found))))
         return Findings(snap.dataset, tuple(measured), tuple(contractions(measured)))
 
 
@@ -265,12 +190,39 @@ def lay_out(arms: Sequence[LoadedArm], snap: Snapshot, *, seed: int, on_step: On
     panels = []
     conditions = _conditions(arms)
     for done, (arm, condition, latent) in enumerate(conditions, start=1):
-        masks = COHORT_MASKS if latent.keep < 1.0 else 1
-        projection = project(latent.views(users, masks, seed=seed), cohort_of, seed=seed)
-        panels.append(Panel(arm, condition, projection))
+        panels.append(_panel(arm, condition, latent, users=users, cohort_of=cohort_of, seed=seed))
         if on_step is not None:
             on_step(done, len(conditions))
-    return Plane(chosen, tuple(panels))
+    told = tuple(Cohort(each.name, len(each.rows), each.least, each.most) for each in chosen)
+    return Plane(told, tuple(panels))
+
+
+def _panel(
+    arm: str, condition: str, latent: Latent, *, users: csr_matrix, cohort_of: Sequence[int], seed: int
+) -> Panel:
+    """Lay out one condition; where there are anchors, each user's centroid of them is a point beside the masks."""
+    masks = COHORT_MASKS if latent.keep < 1.0 else 1
+    views = latent.views(users, masks, seed=seed)
+    # The shares are those of the masks alone, so that arms with and without anchors compare.
+    found = project(views, cohort_of, seed=seed)
+    anchored = _centroids(latent, users)
+    if anchored is None:
+        return Panel(arm, condition, _slices(found.points), None, found.own, found.cohort)
+    *points, centres = _slices(project(np.concatenate([views, anchored[None]]), cohort_of, seed=seed).points)
+    return Panel(arm, condition, tuple(points), centres, found.own, found.cohort)
+
+
+def _centroids(latent: Latent, users: csr_matrix) -> NDArray[np.float32] | None:
+    """Return each user's mean anchor, (users, latent); None where there are no anchors."""
+    if latent.anchors is None:
+        return None
+    rows = Rows.of(users, latent.device)
+    found: NDArray[np.float32] = centroids(rows, latent.weights(rows), latent.anchors).cpu().numpy()
+    return found
+
+
+def _slices(points: NDArray[np.float64]) -> tuple[tuple[Point, ...], ...]:
+    return tuple(tuple((x, y) for x, y in one) for one in points.tolist())
 
 
 def _contraction(control: ArmGeometry, arm: ArmGeometry) -> Contraction:

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from ab_platform.documents import Document, plain
 from ab_platform.errors import DataError, ExperimentError, OutOfMemoryError
 from ab_platform.experiment import Arm, ConfigValue, DataRule, Experiment, Location
 from ab_platform.lineage import Artifact, Recipe
 from ab_platform.replay import Population
 from ab_platform.storage.store import Store
+from ab_platform.training_log import Training
 from models.artifact import load, save
 from models.code_version import code_version
 from models.errors import ArtifactError, ModelError
@@ -185,8 +188,31 @@ def fit_and_register(
     )
     artifact = Artifact(artifact_id, made, scores, at)
     store.register(artifact)
+    log = log_of(report, scores["validation_ndcg_100"])
+    store.write_document(Document("training", artifact_id, at, plain(log)))
     (workshop.checkpoints / made.recipe_hash).unlink(missing_ok=True)
     return artifact
+
+
+def log_of(report: FitReport, ndcg: float) -> Training:
+    """Return how a training went, to be kept.
+
+    Args:
+        report: what `fit` returned.
+        ndcg: NDCG@100 on the validation users, with the weights that were kept.
+    """
+    best = next((each.losses for each in report.history if each.epoch == report.best_epoch), {})
+    return Training(
+        best_epoch=report.best_epoch,
+        epochs_run=report.epochs_run,
+        validation_ndcg=ndcg,
+        seconds=report.seconds,
+        device=report.device,
+        precision=report.precision,
+        logged={name: value for name, value in best.items() if math.isfinite(value)},
+        curve=tuple(each.ndcg for each in report.history if each.ndcg is not None),
+        most_epochs=max((each.epochs for each in report.history), default=0),
+    )
 
 
 def take_part(workshop: Workshop, snap: Snapshot, made: Recipe) -> None:

@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
+from ab_platform.documents import Document, plain
 from ab_platform.experiment import Arm, ConfigValue
 from ab_platform.lineage import StudyTrial
 from ab_platform.offline.ablations import ABLATIONS, arms_of
@@ -28,6 +29,7 @@ from ab_platform.offline.arms import OfflineArm, Run, runs, settable
 from ab_platform.offline.comparing import compare_arms
 from ab_platform.offline.evaluating import Setup
 from ab_platform.offline.protocol import OfflineSplit, Protocol, of_dataset
+from ab_platform.offline.results import Comparison
 from ab_platform.reporting.markdown import escape
 from ab_platform.reporting.offline import as_markdown, sentences
 from ab_platform.reporting.offline_picture import as_svg
@@ -202,6 +204,7 @@ def main_section(place: Place, study: Study, labels: Sequence[str], jobs: int, o
     offline = split_of(place, study)
     arms = tuned_arms(place, study, offline, labels)
     found = compare_arms(place.setup(jobs), offline, arms, seeds=SEEDS, against=CONTROL, on_done=_tell)
+    keep(place, study.dataset, found)
     picture = output.parent / "images" / f"offline-{study.dataset}.svg"
     picture.write_text(as_svg(found), encoding="utf-8")
     text = as_markdown(found, picture=picture.relative_to(output.parent).as_posix())
@@ -227,12 +230,19 @@ def ablation_section(place: Place, study: Study, name: str, jobs: int, output: P
     arms = arms_of(chosen, items=len(offline.split.train.items), shared=shared)
     active = count_active(place.setup(1), offline, runs(arms, SEEDS)) if chosen.counts_active else ()
     found = compare_arms(place.setup(jobs), offline, arms, seeds=SEEDS, against=chosen.control, on_done=_tell)
+    keep(place, f"{study.dataset}, ablation {name}", found)
     picture = output.parent / "images" / f"ablation-{name}.svg"
     picture.write_text(as_svg(found), encoding="utf-8")
     body = as_markdown(found, picture=picture.relative_to(output.parent).as_posix()).partition("\n")[2].strip()
     in_use = "\n".join(f"- {each.words}" for each in active)
     told = [f"## Ablation on {study.dataset}: {name}", chosen.question, body, *([in_use] if active else [])]
     return "\n\n".join(told)
+
+
+def keep(place: Place, name: str, found: Comparison) -> None:
+    """Store a comparison under a name, for the dashboard of this home."""
+    store = open_store(place.database_url, migrate=True)
+    store.write_document(Document("comparison", name, datetime.now(UTC), plain(found)))
 
 
 def _budget(place: Place, study: Study, offline: OfflineSplit, labels: Iterable[str]) -> str:

@@ -46,12 +46,13 @@ def test_without_a_name_the_ablations_are_listed_with_what_they_ask(home: Path) 
     assert set(json.loads(abp("--json").stdout)) == set(ABLATIONS)
 
 
-def test_an_ablation_is_compared_end_to_end_and_a_second_call_only_reads(home: Path) -> None:
+def test_an_ablation_is_compared_end_to_end_and_a_second_call_only_reads(home: Path, store: Store) -> None:
     first = small("centroid")
     assert first.startswith("centroid: Should all titles of a user pull alike")
     assert "Differences from mean" in first
     assert "inverse popularity (pia): epochs 2, hidden 16, latent 8, batch 64, centroid inverse_popularity" in first
     kept = sorted(path.stat().st_mtime_ns for path in (home / "evaluations").iterdir())
+    assert list(store.documents("comparison")) == ["small, ablation centroid"]
     assert small("centroid") == first
     assert sorted(path.stat().st_mtime_ns for path in (home / "evaluations").iterdir()) == kept
 

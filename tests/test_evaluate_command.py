@@ -11,8 +11,10 @@ from typer.testing import CliRunner, Result
 
 from ab_platform.cli import evaluate
 from ab_platform.cli.evaluate import parse_arm
+from ab_platform.documents import restored
 from ab_platform.errors import ExperimentError, PlatformError
 from ab_platform.offline.arms import OfflineArm
+from ab_platform.offline.results import Comparison
 from ab_platform.storage.store import Store
 from tests import small_world
 from tests.offline import fakes
@@ -99,6 +101,22 @@ def test_json_holds_the_comparison(home: Path) -> None:
     assert [arm["seeds"] for arm in found["arms"]] == [[], [4, 5]]
     main = next(each for each in found["differences"] if each["metric"] == "ndcg_100")
     assert (main["arm"], main["verdict"], main["paired"]["seeds"]) == ("noisy", "worse", 2)
+
+
+def test_the_comparison_is_kept_for_the_dashboard_under_the_data_sets_name_or_one_of_its_own(
+    home: Path, store: Store
+) -> None:
+    words = ("steady", "noisy:noise=3", "--seeds", "4,5", "--json")
+    printed = json.loads(small(*words).stdout)
+    kept = store.document("comparison", "small")
+    assert kept is not None
+    assert kept.content == printed
+    found = restored(Comparison, kept)
+    assert found.of_metric("ndcg_100")[0].verdict == "worse"
+    assert [len(curve) for curve in found.arm("noisy").curves] == [2, 2]
+    assert found.arm("noisy").settings == {"noise": 3.0}
+    small(*words, "--name", "noise at 3")
+    assert set(store.documents("comparison")) == {"small", "noise at 3"}
 
 
 def test_a_section_and_its_picture_are_written(home: Path) -> None:

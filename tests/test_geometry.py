@@ -7,14 +7,16 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 from typer.testing import CliRunner, Result
 
 from ab_platform.cli import geometry as verb
+from ab_platform.documents import restored
 from ab_platform.errors import DataError, ExperimentError, NotFoundError, PlatformError
 from ab_platform.experiment import Arm, DataRule
-from ab_platform.geometry import contractions, find_or_train, lay_out, load_arms, look
+from ab_platform.geometry import LatentSpaces, contractions, find_or_train, lay_out, load_arms, look
 from ab_platform.lineage import Artifact
 from ab_platform.storage.store import Store
 from ab_platform.training import Snapshot, Workshop, snapshot, train
@@ -135,8 +137,9 @@ def test_the_plane_shows_each_arm_as_trained_and_whole_histories_first(bench: Be
         ("multi_vae", "masks that keep 50 %"),
         ("pia", "masks that keep 50 %"),
     ]
-    shapes = [panel.projection.points.shape for panel in stand_in.panels]
-    assert shapes == [(1, 12, 2), (5, 12, 2), (5, 12, 2)]
+    assert [np.shape(panel.points) for panel in stand_in.panels] == [(1, 12, 2), (5, 12, 2), (5, 12, 2)]
+    assert [panel.centroids is None for panel in stand_in.panels] == [True, True, False]
+    assert np.array(stand_in.panels[2].centroids).shape == (12, 2)
     done: list[tuple[int, int]] = []
     arms = load_arms(bench.workshop, bench.snap, (masked, clean))
     panels = lay_out(arms, bench.snap, seed=0, on_step=lambda *step: done.append(step)).panels
@@ -178,6 +181,18 @@ def test_json_holds_every_figure(home: Path) -> None:
     assert [(arm["arm"], arm["geometry"]["keep"]) for arm in found["arms"]] == [("multi_vae", 0.8), ("pia", 0.8)]
     assert found["arms"][0]["geometry"]["centroid_distance"] is None
     assert found["contractions"][0]["control"] == "multi_vae"
+
+
+def test_what_is_found_is_kept_for_the_dashboard_as_it_was(home: Path, store: Store) -> None:
+    printed = json.loads(abp("multi_vae", "pia", "--json").stdout)
+    kept = store.document("geometry", small_world.DATASET)
+    assert kept is not None
+    assert kept.content["findings"] == printed
+    found = restored(LatentSpaces, kept)
+    assert [arm.arm for arm in found.findings.arms] == ["multi_vae", "pia"]
+    assert [panel.centroids is None for panel in found.plane.panels] == [True, True, False]
+    abp("multi_vae", "pia", "--name", "small, two arms")
+    assert set(store.documents("geometry")) == {small_world.DATASET, "small, two arms"}
 
 
 @pytest.mark.parametrize(

@@ -9,11 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ab_platform.documents import restored
 from ab_platform.errors import DataError, ExperimentError
 from ab_platform.experiment import Arm, DataRule
 from ab_platform.experiment_file import parse
 from ab_platform.storage.store import Store
 from ab_platform.training import Workshop, check_arms, load_arm, recipe, snapshot, train, trained
+from ab_platform.training_log import Training
 
 NOW = datetime(2026, 3, 1, tzinfo=UTC)
 RULE = DataRule("small", least_rating=4.0, least_interactions=3, hold_back=0.3)
@@ -71,6 +73,28 @@ def test_an_arm_is_trained_once_and_loads_to_the_same_scores(filled: Store, work
     one, other = (load_arm(workshop, first.artifact_id).score(histories) for _ in range(2))
     assert np.array_equal(one, other)
     assert set(first.scores) >= {"validation_ndcg_100"}
+
+
+def test_how_a_training_went_is_kept_beside_its_artifact(filled: Store, workshop: Workshop) -> None:
+    reports: list[float | None] = []
+    artifact = train(
+        filled, workshop, snapshot(filled, RULE), ARM, at=NOW, on_epoch=lambda report: reports.append(report.ndcg)
+    )
+    kept = filled.document("training", artifact.artifact_id)
+    assert kept is not None
+    log = restored(Training, kept)
+    assert list(log.curve) == reports
+    assert (log.epochs_run, log.most_epochs, log.ran_out) == (2, 2, False)
+    assert log.validation_ndcg == artifact.scores["validation_ndcg_100"] == log.curve[log.best_epoch - 1]
+
+
+def test_an_arm_that_learns_nothing_in_epochs_has_no_curve(filled: Store, workshop: Workshop) -> None:
+    popular = Arm("popularity", "popularity", 1.0)
+    artifact = train(filled, workshop, snapshot(filled, RULE), popular, at=NOW)
+    kept = filled.document("training", artifact.artifact_id)
+    assert kept is not None
+    log = restored(Training, kept)
+    assert (log.curve, log.best_epoch, log.most_epochs, log.ran_out) == ((), 0, 0, False)
 
 
 def test_an_arm_whose_files_were_removed_is_trained_again_to_the_same_artifact(

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ab_platform.cli.arms import Dataset, LeastRating, parse_setting
-from ab_platform.cli.console import AsJson, Device, out, print_json, print_table, settings, workshop
+from ab_platform.cli.console import AsJson, Device, out, print_json, print_table, settings, store, workshop
 from ab_platform.cli.evaluate import (
     compared,
     evaluation_bars,
+    keep_comparison,
     parse_seeds,
     print_comparison,
     split_of,
@@ -80,8 +81,10 @@ def ablate(
     given = dict(map(parse_setting, shared or []))
     arms = arms_of(chosen, items=len(offline.split.train.items), shared=given)
     wanted = parse_seeds(seeds)
+    opened = store()
     active = _active(offline, arms, wanted, device) if chosen.counts_active else ()
     found = Ablated(chosen.name, chosen.question, compared(offline, arms, wanted, chosen.control, jobs, device), active)
+    keep_comparison(opened, f"{offline.dataset}, ablation {chosen.name}", found.comparison)
     if output is not None:
         _write(found, output)
     return print_json(found) if as_json else _print(found)

@@ -10,7 +10,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ab_platform.cli.arms import Dataset, LeastRating, parse_setting, training_bar
-from ab_platform.cli.console import AsJson, Device, bar, out, print_json, print_table, say, settings, store, workshop
+from ab_platform.cli.console import (
+    AsJson,
+    Device,
+    bar,
+    now,
+    out,
+    print_json,
+    print_table,
+    say,
+    settings,
+    store,
+    workshop,
+)
 from ab_platform.errors import ExperimentError
 
 if TYPE_CHECKING:
@@ -18,6 +30,7 @@ if TYPE_CHECKING:
     from ab_platform.offline.evaluating import OnDone, OnRun
     from ab_platform.offline.protocol import OfflineSplit, Protocol
     from ab_platform.offline.results import Comparison
+    from ab_platform.storage.store import Store
     from ab_platform.training import OnEpoch
 
 Arms = Annotated[
@@ -51,11 +64,13 @@ def evaluate(
     jobs: Annotated[int, typer.Option(help="Trainings at a time, each on one thread.")] = 1,
     device: Device = "auto",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Markdown file, with a picture beside.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the dashboard calls it; the data set's name else.")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train arms on one split of the users and compare them with a control: strong generalisation, several seeds.
 
-    What was evaluated before is only read, and an interrupted comparison goes on where it stopped.
+    What was evaluated before is only read, and an interrupted comparison goes on where it stopped. What is found is
+    stored too, for the dashboard's page Offline, in place of what has the same name there.
 
     Example: abp evaluate popularity multi_vae pia --dataset ml-1m
 
@@ -71,7 +86,9 @@ def evaluate(
         _export(offline, export)
     if export is not None and not arms:
         return None
+    opened = store()  # before hours of training, lest there be nowhere to keep what they come to
     found = compared(offline, _arms(arms or [], offline, tuned=tuned), parse_seeds(seeds), against, jobs, device)
+    keep_comparison(opened, name or offline.dataset, found)
     if output is not None:
         write_comparison(found, output)
     if as_json:
@@ -159,6 +176,14 @@ def evaluation_bars() -> Iterator[tuple[OnRun, OnDone]]:
             advance(done, total, note=f"{run.arm.label}, seed {run.seed}")
 
         yield on_run, on_done
+
+
+def keep_comparison(opened: Store, name: str, found: Comparison) -> None:
+    """Store a comparison under a name, for the dashboard."""
+    from ab_platform.documents import Document, plain
+
+    opened.write_document(Document("comparison", name, now(), plain(found)))
+    say(f"stored as '{name}' for the dashboard's page Offline")
 
 
 def write_comparison(found: Comparison, output: Path) -> None:

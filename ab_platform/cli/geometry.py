@@ -15,7 +15,8 @@ from ab_platform.errors import DataError
 from ab_platform.experiment import DataRule
 
 if TYPE_CHECKING:
-    from ab_platform.geometry import Findings, LoadedArm, Plane
+    from ab_platform.geometry import Findings, LatentSpaces, LoadedArm, Plane
+    from ab_platform.storage.store import Store
     from models.geometry import Effort
 
 
@@ -34,26 +35,29 @@ def geometry(
     masks: Annotated[int, typer.Option(help="Drawn for each user.")] = 20,
     seed: Annotated[int, typer.Option(help="Seed of all that is drawn.")] = 0,
     output: Annotated[Path | None, typer.Option(help="Folder for geometry.md and its pictures.")] = None,
+    name: Annotated[str | None, typer.Option(help="What the dashboard calls it; the data set's name else.")] = None,
     device: Device = "auto",
     as_json: AsJson = False,
 ) -> None:
     """Look into latent spaces: how masks move users, what alignment contracts, who can learn from whom.
+
+    What is found is stored too, for the dashboard's page Latent space, in place of what has the same name there.
 
     Of a recommender's artifacts the newest is taken; one that was never trained on the data is trained with its
     defaults. Arms with anchors are compared with the first one without that masks move.
 
     Example: abp geometry multi_vae pia --output geometry
     """
-    from ab_platform.geometry import find_or_train, lay_out, load_arms, look
+    from ab_platform.geometry import LatentSpaces, find_or_train, lay_out, load_arms, look
     from ab_platform.training import snapshot
 
     effort = _effort(users, masks, seed)
     opened, place = store(), workshop(device)
     snap = snapshot(opened, DataRule(dataset, least_rating=least_rating, hold_back=hold_back))
     artifacts = []
-    for name in arms:
-        with training_bar(name) as on_epoch:
-            artifacts.append(find_or_train(opened, place, snap, name, at=now(), on_epoch=on_epoch))
+    for each in arms:
+        with training_bar(each) as on_epoch:
+            artifacts.append(find_or_train(opened, place, snap, each, at=now(), on_epoch=on_epoch))
     loaded = load_arms(place, snap, artifacts)
     with ExitStack() as bars:
 
@@ -61,9 +65,10 @@ def geometry(
             return bars.enter_context(bar(f"measure {arm.label}"))
 
         findings = look(loaded, snap, effort=effort, keep=keep, on_step=on_step)
+    with bar("lay out users") as advance:
+        plane = lay_out(loaded, snap, seed=seed, on_step=advance)
+    _store(opened, name or dataset, LatentSpaces(findings, plane))
     if output is not None:
-        with bar("lay out users") as advance:
-            plane = lay_out(loaded, snap, seed=seed, on_step=advance)
         _write(output, findings, plane)
     return print_json(findings) if as_json else _print(findings)
 
@@ -76,6 +81,13 @@ def _effort(users: int, masks: int, seed: int) -> Effort:
         return Effort(users=users, masks=masks, seed=seed)
     except ModelError as error:
         raise DataError(str(error)) from error
+
+
+def _store(opened: Store, name: str, found: LatentSpaces) -> None:
+    from ab_platform.documents import Document, plain
+
+    opened.write_document(Document("geometry", name, now(), plain(found)))
+    say(f"stored as '{name}' for the dashboard's page Latent space")
 
 
 def _write(folder: Path, findings: Findings, plane: Plane) -> None:

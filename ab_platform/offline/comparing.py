@@ -152,6 +152,8 @@ def _scores(judged: _Judged) -> ArmScores:
         best_epochs=tuple(each.best_epoch for each in trainings),
         seconds=float(np.mean([each.seconds for each in trainings])),
         validation_ndcg=float(np.mean([each.validation_ndcg for each in trainings])),
+        settings={**default_config(judged.arm.recommender), **judged.arm.config},
+        curves=tuple(each.curve for each in trainings),
     )
 
 

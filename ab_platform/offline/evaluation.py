@@ -13,8 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ab_platform.documents import made
 from ab_platform.errors import DataError
 from ab_platform.lineage import Recipe
+from ab_platform.training import log_of
+from ab_platform.training_log import Training
 from models import durable
 from models.ranking import Scores
 from models.recommender import FitReport
@@ -22,29 +25,6 @@ from models.recommender import FitReport
 _UNREADABLE = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile, zlib.error)
 
 PER_USER = ("recall_20", "recall_50", "ndcg_100", "novelty_20")
-
-
-@dataclass(frozen=True)
-class Training:
-    """How a training went.
-
-    Attributes:
-        best_epoch: the epoch whose weights were judged; 0 where nothing is learned in epochs.
-        epochs_run: how many epochs ran.
-        validation_ndcg: NDCG@100 on the validation users.
-        seconds: time spent training.
-        device: where it ran.
-        precision: of the large products.
-        logged: loss terms and diagnostics of the best epoch, means over training users.
-    """
-
-    best_epoch: int
-    epochs_run: int
-    validation_ndcg: float
-    seconds: float
-    device: str
-    precision: str
-    logged: Mapping[str, float]
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,17 +57,7 @@ def judged(recipe: Recipe, report: FitReport, scores: Scores) -> Evaluation:
             f"{recipe.recommender} leaves {wrong or 'validation NDCG@100'} without a finite value; it must rank at "
             "least one title for each user, so check what its `score` returns"
         )
-    best = next((each.losses for each in report.history if each.epoch == report.best_epoch), {})
-    training = Training(
-        best_epoch=report.best_epoch,
-        epochs_run=report.epochs_run,
-        validation_ndcg=report.ndcg,
-        seconds=report.seconds,
-        device=report.device,
-        precision=report.precision,
-        logged=dict(best),
-    )
-    return Evaluation(recipe, training, arrays, scores.coverage_20)
+    return Evaluation(recipe, log_of(report, report.ndcg), arrays, scores.coverage_20)
 
 
 def place(folder: Path, recipe: Recipe) -> Path:
@@ -120,7 +90,8 @@ def read(folder: Path, recipe: Recipe, *, users: int) -> Evaluation | None:
         with np.load(path, allow_pickle=False) as file:
             said = json.loads(str(file["said"]))
             per_user = {name: file[name] for name in PER_USER}
-        found = Evaluation(Recipe(**said["recipe"]), Training(**said["training"]), per_user, said["coverage_20"])
+        training = made(Training, said["training"])
+        found = Evaluation(Recipe(**said["recipe"]), training, per_user, said["coverage_20"])
     except _UNREADABLE as error:
         raise DataError(f"{path} is damaged ({error}); delete it, and the arm is evaluated again") from error
     lengths = {len(array) for array in per_user.values()}

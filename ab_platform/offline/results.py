@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ab_platform.statistics.paired import PairedDifference
@@ -78,6 +78,8 @@ class ArmScores:
         best_epochs: of each training.
         seconds: of training, a mean over trainings.
         validation_ndcg: a mean over trainings.
+        settings: all of them; empty for comparisons of versions that did not keep them.
+        curves: NDCG@100 on the validation users after each epoch, of each training; empty where it was not kept.
     """
 
     label: str
@@ -88,6 +90,8 @@ class ArmScores:
     best_epochs: tuple[int, ...]
     seconds: float
     validation_ndcg: float
+    settings: Mapping[str, object] = field(default_factory=dict)
+    curves: tuple[tuple[float, ...], ...] = ()
 
     def figure(self, metric: str) -> Figure:
         """Return one metric."""

@@ -11,9 +11,10 @@ from scipy.sparse import csr_matrix
 
 from ab_platform.offline.arms import OfflineArm, Run
 from ab_platform.offline.comparing import compare
-from ab_platform.offline.evaluation import PER_USER, Evaluation, Training
+from ab_platform.offline.evaluation import PER_USER, Evaluation
 from ab_platform.offline.protocol import OfflineSplit
 from ab_platform.offline.results import Comparison
+from ab_platform.training_log import Training
 from models.interactions import HeldOut, Interactions, UserSplit
 
 USERS = 40
