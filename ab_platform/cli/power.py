@@ -33,6 +33,9 @@ def power(
         list[str] | None,
         typer.Option(metavar="[ROW=]CV", help="A user's standard deviation over the mean, of all rows or one; repeat."),
     ] = None,
+    variance_saved: Annotated[
+        float | None, typer.Option(help="Share of the variance that covariates take away; as measured else.")
+    ] = None,
     plot: Annotated[Path | None, typer.Option(help="Write the curves as a picture: .svg or .html.")] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -48,7 +51,7 @@ def power(
     if plot is not None and plot.suffix not in PICTURES:
         raise ExperimentError(f"--plot {plot} is no picture that can be drawn; name it {' or '.join(PICTURES)}")
     every, by_row = _variations(variation or [])
-    given = planning.Given(lift, users, users_per_day, every, by_row)
+    given = planning.Given(lift, users, users_per_day, every, by_row, variance_saved)
     experiment = load(file)
     opened = store()
     planned = planning.plan(opened, experiment, _population(opened, experiment.data.dataset), given=given)
