@@ -11,6 +11,7 @@ from ab_platform.cli.conduct import replay_with_bar
 from ab_platform.cli.console import AsJson, out, print_json, say, store
 from ab_platform.cli.data import ingest_with_bar
 from ab_platform.cli.experiments import launch_with_bars
+from ab_platform.cli.results import every_day_with_bar
 from ab_platform.errors import DataError
 
 if TYPE_CHECKING:
@@ -38,14 +39,15 @@ def demo(
 
     Example: abp demo --dataset synthetic
     """
-    from ab_platform import analysis, reporting
+    from ab_platform import reporting
 
     opened = store(migrate=True)
     experiment = example()
     experiment = _on(experiment, _ingested(opened, dataset or experiment.data.dataset, stand_in=dataset is None))
     launched = launch_with_bars(opened, experiment, "auto")
     replay_with_bar(opened, launched.experiment.key, seed=0)
-    found = analysis.analyze(opened, launched.experiment.key)
+    # Of every day, so that the dashboard shows how the lifts came to be.
+    found = every_day_with_bar(opened, launched.experiment.key)
     if as_json:
         return print_json(reporting.as_json(found))
     out.print()

@@ -40,7 +40,7 @@ EXIT_INTERRUPTED = 130
 EXTRAS = {
     **dict.fromkeys(("torch", "implicit", "optuna", "sklearn"), "train"),
     "airflow": "airflow",
-    "streamlit": "dashboard",
+    **dict.fromkeys(("streamlit", "altair", "typst", "vl_convert"), "dashboard"),
     "psycopg": "postgres",
     **dict.fromkeys(("fastapi", "uvicorn", "openfeature", "prometheus_client"), "serve"),
 }

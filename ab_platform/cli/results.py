@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from datetime import datetime
+from datetime import date, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,12 +15,15 @@ from ab_platform.cli.conduct import Key, replay_with_bar
 from ab_platform.cli.console import AsJson, bar, choice, now, print_json, say, settings, store
 from ab_platform.errors import PlatformError
 
+if TYPE_CHECKING:
+    from ab_platform.reporting.course import Course
+    from ab_platform.results import Readout
+    from ab_platform.storage.store import Store
+
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last day that counts; the newest by default.")
 ]
 Published = Annotated[bool, typer.Option("--published", help="Show the paper's own figures beside.")]
-
-FORMATS = ("text", "markdown", "html", "latex")
 
 
 def register(app: typer.Typer) -> None:
@@ -94,53 +97,104 @@ def _replay_over_http(key: str, *, seed: int, url: str, rate: float | None, as_j
     )
 
 
-def analyze(key: Key, as_of: AsOf = None, published: Published = False, as_json: AsJson = False) -> None:
+def analyze(
+    key: Key,
+    as_of: AsOf = None,
+    every_day: Annotated[bool, typer.Option("--every-day", help="As of each day that was not analysed yet.")] = False,
+    published: Published = False,
+    as_json: AsJson = False,
+) -> None:
     """Roll up new events, compute lifts and the sample ratio, store them, and print the table.
 
+    With --every-day it does so as of each day of the experiment that was not analysed yet, which the dashboard's page
+    Over time shows, and prints the newest table. A second run changes nothing.
+
     Example: abp analyze pia-vs-multivae
+
+    Example: abp analyze pia-vs-multivae --every-day
     """
     from ab_platform import analysis, reporting
 
-    found = analysis.analyze(store(), key, as_of=as_of.date() if as_of else None)
+    if every_day and as_of is not None:
+        raise typer.BadParameter("it analyzes every day; leave --as-of out", param_hint="--every-day")
+    found = every_day_with_bar(store(), key) if every_day else analysis.analyze(store(), key, as_of=_day(as_of))
     if as_json:
         return print_json(reporting.as_json(found))
     return typer.echo(reporting.as_text(found, published=published))
 
 
+def every_day_with_bar(opened: Store, key: str) -> Readout:
+    """Analyze each day that was not analysed yet, and return the newest analysis."""
+    from ab_platform import analysis
+
+    with bar("analyze days") as show:
+        done = analysis.analyze_days(opened, key, progress=lambda days, total: show(days, total))
+    say(f"{len(done)} days analyzed")
+    return analysis.readout(opened, key)
+
+
+def _day(as_of: datetime | None) -> date | None:
+    return None if as_of is None else as_of.date()
+
+
 def report(
     key: Key,
     as_of: AsOf = None,
-    form: Annotated[str, typer.Option("--format", help="text, markdown, html or latex.")] = "text",
+    form: Annotated[str, typer.Option("--format", help="text, markdown, html, latex, csv, svg, png or pdf.")] = "text",
     output: Annotated[Path | None, typer.Option("--output", "-o", help="File to write instead.")] = None,
     published: Published = False,
     as_json: AsJson = False,
 ) -> None:
-    """Print a stored analysis as text, Markdown, HTML or LaTeX.
+    """Print a stored analysis as text, Markdown, HTML, LaTeX or CSV, or write it as a picture or a PDF.
 
-    Example: abp report pia-vs-multivae --format html -o report.html
+    HTML and PDF are the full report: the table, the health, the lifts over time and the segments in one file. A picture
+    has the table alone, and a CSV every stored figure.
+
+    Example: abp report pia-vs-multivae --format pdf -o report.pdf
     """
     from ab_platform import analysis, reporting
+    from ab_platform.reporting.writing import BINARY, FORMATS, written
 
-    found = analysis.readout(store(), key, as_of=as_of.date() if as_of else None)
+    wanted = choice(form, FORMATS, "--format")
+    if wanted in BINARY and output is None:
+        told = f"{wanted} is no text that a terminal shows; say where to write it, as in -o report.{wanted}"
+        raise typer.BadParameter(told, param_hint="--output")
+    opened = store()
+    found = analysis.readout(opened, key, as_of=as_of.date() if as_of else None)
     if as_json:
         return print_json(reporting.as_json(found))
-    writers = dict(
-        zip(FORMATS, (reporting.as_text, reporting.as_markdown, reporting.as_html, reporting.as_latex), strict=True)
-    )
-    text = writers[choice(form, FORMATS, "--format")](found, published=published)
+    done = written(wanted, found, lambda: _course(opened, key), published=published)
     if output is None:
-        return typer.echo(text)
-    output.write_text(text, encoding="utf-8")
+        return typer.echo(done.decode(), nl=wanted not in ("csv", "svg"))
+    output.write_bytes(done)
     return say(f"wrote {output}")
 
 
-def dashboard(port: Annotated[int | None, typer.Option(help="Port; a free one by default.")] = None) -> None:
+def _course(opened: Store, key: str) -> Course:
+    from ab_platform.reporting.course import Course
+
+    return Course(opened.experiment(key), opened.changes(key), opened.lift_history(key))
+
+
+def dashboard(
+    port: Annotated[int | None, typer.Option(help="Port; a free one by default.")] = None,
+    host: Annotated[str, typer.Option(help="Address to listen on; 0.0.0.0 for every one.")] = "127.0.0.1",
+) -> None:
     """Open the dashboard in a browser.
+
+    On another address than this machine's own it asks who is there: see ABP_DASHBOARD_SIGN_IN in docs/dashboard.md.
 
     Example: abp dashboard --port 8501
     """
-    from dashboards.launch import command
+    from ab_platform.settings import dashboard_from_environment
+    from dashboards.launch import LOOPBACK, command
 
+    if host not in LOOPBACK and dashboard_from_environment().sign_in == "off":
+        raise typer.BadParameter(
+            f"without sign-in it may be read on this machine only, not on {host}; set ABP_DASHBOARD_SIGN_IN=token, and "
+            "make tokens: abp token create NAME --scope read",
+            param_hint="--host",
+        )
     if find_spec("streamlit") is None:
         raise ModuleNotFoundError("No module named 'streamlit'", name="streamlit")
-    sys.exit(subprocess.call(command(port)))
+    sys.exit(subprocess.call(command(port, host)))

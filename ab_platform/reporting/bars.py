@@ -49,7 +49,7 @@ class Axis:
 
 @dataclass(frozen=True)
 class Bar:
-    """What one bar shows, lifts as fractions.
+    """What one bar shows: lifts as fractions, or differences in a metric's unit.
 
     Attributes:
         lift: where the mark is; None for none.
@@ -77,11 +77,12 @@ class Bar:
 
 def of_row(row: PrintedRow) -> Bar:
     """Return the bar of a row of the table."""
-    low, high = (-math.inf, math.inf) if unbounded(row.row) else (row.row.low, row.row.high)
-    guarded = row.row.null_lift if row.row.role == "guardrail" else None
-    parts = [f"{row.label}: lift {row.lift}", f"interval {row.interval}"]
+    effect = row.effect
+    low, high = (-math.inf, math.inf) if effect.unbounded else (effect.low, effect.high)
+    name = "lift" if effect.axis == "lift" else "difference"
+    parts = [f"{row.label}: {name} {row.lift}", f"interval {row.interval}"]
     parts += [row.verdict] if row.truth is None else [row.verdict, f"true lift {row.truth.lift}, {row.truth.remark}"]
-    return Bar(row.row.lift, low, high, row.tone, ", ".join(parts), guarded, row.true_lift)
+    return Bar(effect.point, low, high, row.tone, ", ".join(parts), effect.margin, row.true_lift)
 
 
 def of_segment(segment: PrintedSegment) -> Bar:
@@ -91,14 +92,19 @@ def of_segment(segment: PrintedSegment) -> Bar:
     return Bar(row.lift, low, high, "no", f"{segment.segment}: lift {segment.lift}, interval {segment.interval}")
 
 
-def axis(bars: Sequence[Bar]) -> Axis:
-    """Choose an axis that holds zero, every interval, margin and true lift, but for ends that lie far out."""
+def axis(bars: Sequence[Bar], *, farthest: float = FARTHEST) -> Axis:
+    """Choose an axis that holds zero, every interval, margin and true lift, but for ends that lie far out.
+
+    Args:
+        bars: that share it.
+        farthest: times what the median row reaches, beyond which an end is cut.
+    """
     marks = (mark for bar in bars for mark in (bar.margin, bar.true_lift) if mark is not None)
     ends = [*(end for bar in bars for end in bar.ends), *marks]
     if not any(ends):
         return Axis(-0.01, 0.01)
     reaches = [max(abs(end) for end in bar.ends) for bar in bars if any(bar.ends)]
-    reach = FARTHEST * median(reaches) if reaches else math.inf
+    reach = farthest * median(reaches) if reaches else math.inf
     low, high = max(min(0.0, *ends), -reach), min(max(0.0, *ends), reach)
     slack = 0.25 * (high - low)
     return Axis(min(low, -slack), max(high, slack))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from itertools import count
 
@@ -15,6 +16,9 @@ UNBOUNDED = "unbounded"
 UNIT_SCALES: dict[Unit, float] = {"seconds": 1.0, "milliseconds": 1.0, "fraction": 100.0, "count": 1.0}
 UNIT_DECIMALS: dict[Unit, int] = {"seconds": 1, "milliseconds": 1, "fraction": 2, "count": 2}
 UNIT_SIGNS: dict[Unit, str] = {"seconds": " s", "milliseconds": " ms", "fraction": " %", "count": ""}
+DIFFERENCE_SIGNS: dict[Unit, str] = UNIT_SIGNS | {"fraction": " pp"}
+"""A difference of two percentages is in percentage points."""
+MOST_DECIMALS = 6
 
 COLUMN_WORDS: dict[Column, str] = {
     "impressions": "impressions",
@@ -96,6 +100,33 @@ def interval(row: LiftRow | SegmentRow, decimals: int) -> str:
         return ABSENT
     low, high = row.low, row.high
     return f"{100 * low:+z,.{decimals}f} to {100 * high:+z,.{decimals}f} %"
+
+
+def difference_decimals(unit: Unit, *numbers: float | None) -> int:
+    """Choose the decimals that the differences of one row share: two digits of the nearest of them to its farthest.
+
+    Args:
+        unit: of the metric.
+        numbers: the difference and the ends of its interval, in the unit.
+    """
+    known = [each * UNIT_SCALES[unit] for each in numbers if each is not None]
+    width = max(known, default=0.0) - min(known, default=0.0)
+    if width <= 0.0:
+        return UNIT_DECIMALS[unit]
+    return min(max(UNIT_DECIMALS[unit], 1 - math.floor(math.log10(width))), MOST_DECIMALS)
+
+
+def difference(number: float | None, unit: Unit, decimals: int) -> str:
+    """Print a difference with its sign and its unit."""
+    return ABSENT if number is None else f"{number * UNIT_SCALES[unit]:+z,.{decimals}f}{DIFFERENCE_SIGNS[unit]}"
+
+
+def difference_interval(row: LiftRow, unit: Unit, decimals: int) -> str:
+    """Print the interval of a difference."""
+    if row.difference_low is None or row.difference_high is None:
+        return ABSENT
+    low, high = row.difference_low * UNIT_SCALES[unit], row.difference_high * UNIT_SCALES[unit]
+    return f"{low:+z,.{decimals}f} to {high:+z,.{decimals}f}{DIFFERENCE_SIGNS[unit]}"
 
 
 def p_value(probability: float | None, alpha: float) -> str:

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from ab_platform.latent_findings import ArmGeometry, Cohort, Contraction, Findings, PairGroup, Plane
 from ab_platform.reporting.figures import ABSENT
 from ab_platform.reporting.markdown import escape
-
-if TYPE_CHECKING:
-    from ab_platform.geometry import ArmGeometry, Cohort, Contraction, Findings, PairGroup, Plane
 
 PLANE, VARIANCES, DISTANCES = "plane.svg", "variances.svg", "distances.svg"
 """Files of the pictures."""
@@ -47,7 +44,7 @@ def as_markdown(findings: Findings, plane: Plane) -> str:
         f"# Latent geometry on {escape(findings.dataset)}",
         "Arms, and their artifacts: " + ", ".join(f"{escape(arm.arm)} `{arm.artifact_id}`" for arm in findings.arms),
         f"![The same users under each condition]({PLANE})",
-        _caption(plane),
+        caption(plane),
     ]
     for table in tables(findings):
         parts += [f"## {table.title}", "\n".join(_lines(table))]
@@ -177,8 +174,9 @@ def _percent(share: float) -> str:
     return f"{100 * share:.0f} %"
 
 
-def _caption(plane: Plane) -> str:
-    users = ", ".join(f"{len(each.rows)} with {each.name} ({span(each)})" for each in plane.cohorts)
+def caption(plane: Plane) -> str:
+    """Say who is shown, and what near and far mean on the plane."""
+    users = ", ".join(f"{each.users} with {each.name} ({span(each)})" for each in plane.cohorts)
     return (
         f"Users by their interactions: {users}. Each mark is the posterior mean under one mask, joined to the user's "
         "others, laid out by t-SNE for each condition by itself, so that only what is near means something."
@@ -189,14 +187,15 @@ def _lines(table: Table) -> Iterator[str]:
     yield _line(table.columns)
     yield _line(["---", *["---:"] * (len(table.columns) - 1)])
     for row in table.rows:
-        yield _line([_shown(cell) for cell in row])
+        yield _line([shown(cell) for cell in row])
 
 
 def _line(cells: Iterator[str] | list[str] | tuple[str, ...]) -> str:
     return f"| {' | '.join(map(escape, cells))} |"
 
 
-def _shown(cell: object) -> str:
+def shown(cell: object) -> str:
+    """Print a cell."""
     match cell:
         case None:
             return ABSENT

@@ -6,15 +6,13 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ab_platform.latent_findings import Cohort, Findings, Panel, Plane
 from ab_platform.reporting.latent import group_names, span
 from ab_platform.reporting.power_curve import COLORS
-
-if TYPE_CHECKING:
-    from ab_platform.geometry import Cohort, Findings, Panel, Plane
 
 WIDTH = 1200
 MARGIN, GAP = 40, 36
@@ -40,7 +38,8 @@ def plane(found: Plane) -> str:
     """Draw each condition as a panel: a mark a mask, its shape and colour the cohort's, joined to its user's others."""
     rows = math.ceil(len(found.panels) / PANELS_A_ROW)
     height = math.ceil(HEAD + rows * (PANEL_HEAD + PANEL + PANEL_FOOT))
-    parts = [*_open("The same users under each condition", height), *_cohort_legend(found.cohorts)]
+    anchored = any(panel.centroids is not None for panel in found.panels)
+    parts = [*_open("The same users under each condition", height), *_cohort_legend(found.cohorts, anchored=anchored)]
     for number, panel in enumerate(found.panels):
         x = MARGIN + (number % PANELS_A_ROW) * (PANEL + GAP)
         y = HEAD + (number // PANELS_A_ROW) * (PANEL_HEAD + PANEL + PANEL_FOOT)
@@ -115,34 +114,42 @@ def _open(title: str, height: int) -> Iterator[str]:
     yield f'<text x="{MARGIN}" y="34" font-size="18" font-weight="600">{escape(title)}</text>'
 
 
-def _cohort_legend(cohorts: Sequence[Cohort]) -> Iterator[str]:
+def _cohort_legend(cohorts: Sequence[Cohort], *, anchored: bool) -> Iterator[str]:
     for number, cohort in enumerate(cohorts):
-        x = MARGIN + number * 270
+        x = MARGIN + number * 250
         yield _mark(number, x + 8, 60, 2 * MARK)
         yield f'<text x="{x + 24}" y="65">{cohort.name}: {span(cohort)} interactions</text>'
-    x = MARGIN + len(cohorts) * 270
+    x = MARGIN + len(cohorts) * 250
     yield f'<path d="M{x} 60h22" stroke="#333" stroke-opacity="0.5" stroke-width="1.5"/>'
     yield f'<text x="{x + 30}" y="65">masks of one user</text>'
+    if anchored:
+        yield f'<path d="M{x + 180} 60h14m-7 -7v14" stroke="#333" stroke-width="1.5" fill="none"/>'
+        yield f'<text x="{x + 202}" y="65">mean of a user\'s anchors</text>'
 
 
 def _panel(panel: Panel, cohorts: Sequence[Cohort]) -> Iterator[str]:
-    projection = panel.projection
     yield f'<text x="0" y="18" font-weight="600">{escape(panel.arm)}</text>'
     yield f'<text x="0" y="38">{escape(panel.condition)}</text>'
     yield f'<rect y="{PANEL_HEAD}" width="{PANEL:.1f}" height="{PANEL:.1f}" fill="#fafafa" stroke="#ccc"/>'
-    placed = _placed(projection.points)
-    numbers = [number for number, cohort in enumerate(cohorts) for _ in cohort.rows]
+    numbers = [number for number, cohort in enumerate(cohorts) for _ in range(cohort.users)]
+    placed = _placed(np.array([*panel.points, *([panel.centroids] if panel.centroids else [])]))
+    masks = len(panel.points)
     for user, number in enumerate(numbers):
-        yield from _user(placed[:, user], number)
+        yield from _user(placed[:masks, user], number)
+    for centroid, number in zip(placed[masks:].reshape(-1, 2), numbers, strict=False):
+        yield _cross(number, *centroid)
     yield from _axes()
+    yield from _told(panel)
+
+
+def _told(panel: Panel) -> Iterator[str]:
+    """Say beneath a panel what the plane cannot show, since it is no measure of distance."""
     foot = PANEL_HEAD + PANEL + 40
     own = (
-        "no masks: one mark a user"
-        if projection.own is None
-        else f"nearest mark is the same user's: {_percent(projection.own)}"
+        "no masks: one mark a user" if panel.own is None else f"nearest mark is the same user's: {_percent(panel.own)}"
     )
     yield f'<text x="0" y="{foot:.1f}">{own}</text>'
-    yield f'<text x="0" y="{foot + 20:.1f}">nearest other user has as many: {_percent(projection.cohort)}</text>'
+    yield f'<text x="0" y="{foot + 20:.1f}">nearest other user has as many: {_percent(panel.same_cohort)}</text>'
 
 
 def _axes() -> Iterator[str]:
@@ -152,15 +159,15 @@ def _axes() -> Iterator[str]:
     yield f'<text transform="{turned}" text-anchor="middle" {FAINT}>t-SNE 2</text>'
 
 
-def _placed(points: np.ndarray) -> np.ndarray:
+def _placed(points: NDArray[np.float64]) -> NDArray[np.float64]:
     """Fit points (masks, users, 2) into the panel, both axes at one scale."""
     low, high = points.min(axis=(0, 1)), points.max(axis=(0, 1))
     scale = 0.92 * PANEL / (max(float((high - low).max()), 1e-12))
-    placed: np.ndarray = (points - (low + high) / 2) * scale + PANEL / 2 + np.array([0, PANEL_HEAD])
+    placed: NDArray[np.float64] = (points - (low + high) / 2) * scale + PANEL / 2 + np.array([0, PANEL_HEAD])
     return placed
 
 
-def _user(points: np.ndarray, number: int) -> Iterator[str]:
+def _user(points: NDArray[np.float64], number: int) -> Iterator[str]:
     """Yield a user's marks, and from their middle a line to each."""
     middle = points.mean(axis=0)
     if len(points) > 1:
@@ -179,6 +186,12 @@ def _mark(number: int, x: float, y: float, size: float) -> str:
         return f'<rect x="{x - size:.1f}" y="{y - size:.1f}" width="{2 * size:.1f}" height="{2 * size:.1f}" {paint}/>'
     corners = f"{x - size:.1f},{y + size:.1f} {x + size:.1f},{y + size:.1f} {x:.1f},{y - size:.1f}"
     return f'<polygon points="{corners}" {paint}/>'
+
+
+def _cross(number: int, x: float, y: float) -> str:
+    """Return the mark of a user's mean anchor."""
+    place = f"M{x - MARK:.1f} {y:.1f}h{2 * MARK:.1f}M{x:.1f} {y - MARK:.1f}v{2 * MARK:.1f}"
+    return f'<path d="{place}" stroke="{COLORS[number]}" stroke-width="1.5" fill="none"/>'
 
 
 def _series_legend(series: Sequence[Series]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from ab_platform.reporting.printed import Banner, Printed, printed
 from ab_platform.reporting.printed_rows import PrintedRow, Reference, Section
 from ab_platform.reporting.printed_segments import SegmentBlock, SegmentTable
 from ab_platform.reporting.printed_split import Split
+from ab_platform.reporting.viewing import AS_DECIDED, View
 from ab_platform.reporting.wrapping import wrapped
 from ab_platform.results import Readout
 
@@ -33,14 +34,15 @@ _SEGMENT_COLUMNS = 5
 _INTERVAL_WIDTH = 16  # characters
 
 
-def as_latex(readout: Readout, *, published: bool = False) -> str:
+def as_latex(readout: Readout, *, published: bool = False, view: View = AS_DECIDED) -> str:
     """Lay the report out as a LaTeX float with the rules of booktabs, and a second one where there are segments.
 
     Args:
         readout: of one experiment as of one day.
         published: whether the paper's own figures stand beneath each row.
+        view: how the table is made.
     """
-    page = printed(readout, published=published)
+    page = printed(readout, published=published, view=view)
     lines = [
         r"% needs \usepackage{array,booktabs}",
         r"\begin{table}",
@@ -51,7 +53,8 @@ def as_latex(readout: Readout, *, published: bool = False) -> str:
         r"\end{minipage}\par",
         rf"\begin{{tabular}}{{@{{}}{_ragged(0.21)}rrrrr{_ragged(0.15)}@{{}}}}",
         r"\toprule",
-        rf"Metric & Control & Treatment & Lift & {_stacked(page.interval_label)} & $p$-value & Verdict \\",
+        rf"Metric & {page.heads.control} & {page.heads.treatment} & {page.heads.effect} & "
+        rf"{_stacked(page.interval_label)} & $p$-value & Verdict \\",
         *(line for section in page.sections for line in _section(section, page.control)),
         r"\bottomrule",
         r"\end{tabular}",
@@ -89,6 +92,10 @@ def _above(page: Printed) -> Iterator[str]:
     for banner in page.banners:
         yield _banner(banner)
     yield from _split(page.split)
+    for each in page.belief.findings:
+        yield rf"{escape(each.name)}: \textbf{{{each.status}}}. {escape(each.words)}"
+    if page.view:
+        yield rf"\textit{{{escape(page.view)}}}"
 
 
 def _banner(banner: Banner) -> str:

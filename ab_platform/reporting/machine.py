@@ -11,7 +11,7 @@ from ab_platform.metrics import PUBLISHED_TABLE_2
 from ab_platform.reporting.printed import PAPER
 from ab_platform.reporting.printed_rows import metric_of
 from ab_platform.reporting.verdict import coverage, heterogeneity, split_verdict, verdict
-from ab_platform.results import LiftRow, Readout, SegmentTestRow
+from ab_platform.results import LiftRow, LiftView, Readout, SegmentTestRow
 
 
 def as_json(readout: Readout, *, published: bool = False) -> dict[str, Any]:
@@ -35,6 +35,8 @@ def as_json(readout: Readout, *, published: bool = False) -> dict[str, Any]:
         "lifts": [_lift(row, readout) for row in readout.lifts],
         "segments": [asdict(row) for row in readout.segments],
         "segment_tests": [_test(row, readout) for row in readout.segment_tests],
+        "checks": [asdict(row) for row in readout.checks],
+        "views": [_view(each) for each in readout.views],
     }
     if published:
         document["published"] = {"source": PAPER, "rows": [asdict(row) for row in PUBLISHED_TABLE_2]}
@@ -53,6 +55,10 @@ def _lift(row: LiftRow, readout: Readout) -> dict[str, object]:
 def _test(row: SegmentTestRow, readout: Readout) -> dict[str, object]:
     alpha = next((lift.alpha for lift in readout.lifts), None)
     return asdict(row) | {"verdict": "unknown" if alpha is None else heterogeneity(row, alpha)}
+
+
+def _view(view: LiftView) -> dict[str, object]:
+    return {"baseline": view.baseline, "covariates": view.covariates} | asdict(view.row)
 
 
 def _plain(value: Any) -> Any:

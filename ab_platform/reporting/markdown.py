@@ -6,29 +6,33 @@ import re
 from collections.abc import Iterator, Sequence
 
 from ab_platform.reporting.printed import Banner, Printed, printed
+from ab_platform.reporting.printed_health import Belief
 from ab_platform.reporting.printed_rows import PrintedRow, Reference, Section
 from ab_platform.reporting.printed_segments import SegmentBlock
 from ab_platform.reporting.printed_split import Split
+from ab_platform.reporting.viewing import AS_DECIDED, View
 from ab_platform.results import Readout
 
 _MARKUP = re.compile(r"([\\`*_{}\[\]<>|~&$#!])")
 _LEFT = ("Surface", "Metric", "Role", "Verdict", "Segment", "Day")
 
 
-def as_markdown(readout: Readout, *, published: bool = False) -> str:
+def as_markdown(readout: Readout, *, published: bool = False, view: View = AS_DECIDED) -> str:
     """Lay the report out as Markdown.
 
     Args:
         readout: of one experiment as of one day.
         published: whether the paper's own figures stand in columns of their own.
+        view: how the table is made.
     """
-    page = printed(readout, published=published)
+    page = printed(readout, published=published, view=view)
     blocks = (
         [f"## {escape(page.title)}"],
         [escape(sentence) for sentence in page.lead],
         *([_banner(banner)] for banner in page.banners),
-        list(_split(page.split)),
-        list(_table(page, truths=bool(readout.truths), published=published)),
+        [*_split(page.split), *_findings(page.belief)],
+        [f"> {escape(page.view)}"] if page.view else [],
+        list(_table(page)),
         *(part for block in page.blocks for part in _segments(block, page)),
         [f"- {escape(note)}" for note in page.notes],
     )
@@ -60,10 +64,16 @@ def _split(split: Split) -> Iterator[str]:
         yield f"  - {split.mixed}"
 
 
-def _table(page: Printed, *, truths: bool, published: bool) -> Iterator[str]:
+def _findings(found: Belief) -> Iterator[str]:
+    for each in found.findings:
+        yield f"- {escape(each.name)}: **{each.status}**. {escape(each.words)}"
+
+
+def _table(page: Printed) -> Iterator[str]:
+    truths, published, names = page.truths, page.published, page.heads
     roles = any(group.title for section in page.sections for group in section.groups)
-    heads = ["Surface", "Metric", *["Role"] * roles, "Control", "Treatment", "Lift", page.interval_label, "p-value"]
-    heads += ["Users", "Verdict", *["True lift"] * truths]
+    heads = ["Surface", "Metric", *["Role"] * roles, names.control, names.treatment, names.effect, names.interval]
+    heads += ["p-value", "Users", "Verdict", *["True lift"] * truths]
     heads += ["Paper: control", "Paper: treatment", "Paper: lift"] * published
     yield from _head(heads)
     for section in page.sections:

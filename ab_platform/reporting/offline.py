@@ -120,12 +120,13 @@ def _scores(comparison: Comparison) -> Table:
 
 
 def _score_row(arm: ArmScores) -> tuple[str, ...]:
-    accuracy = [_figure(arm.figure(metric), 4) for metric in ACCURACY]
-    others = [_figure(arm.figure("coverage_20"), 3), _figure(arm.figure("novelty_20"), 2)]
+    accuracy = [figure_words(arm.figure(metric), 4) for metric in ACCURACY]
+    others = [figure_words(arm.figure("coverage_20"), 3), figure_words(arm.figure("novelty_20"), 2)]
     return arm.label, *accuracy, *others
 
 
-def _figure(figure: Figure, decimals: int) -> str:
+def figure_words(figure: Figure, decimals: int) -> str:
+    """Print a metric of an arm with its spread over seeds."""
     spread = "" if figure.spread is None else f" ±{figure.spread:.{decimals}f}"
     return f"{figure.mean:.{decimals}f}{spread}"
 
@@ -144,24 +145,24 @@ def _training(arm: ArmScores) -> str:
 def _differences(comparison: Comparison) -> Table:
     rows = []
     for each in comparison.differences:
-        adjusted = ABSENT if each.adjusted_p_value is None else _p(each.adjusted_p_value, comparison)
+        adjusted = ABSENT if each.adjusted_p_value is None else p_words(each.adjusted_p_value, comparison)
         found = each.paired
-        figures = (_difference(found), _interval(found), _relative(found), adjusted, each.verdict)
+        figures = (difference_words(found), interval_words(found), relative_words(found), adjusted, each.verdict)
         rows.append((each.arm, ACCURACY[each.metric], *figures))
-    heads = ("arm", "metric", "difference", _interval_label(comparison), "relative", "p (Holm)", "verdict")
+    heads = ("arm", "metric", "difference", interval_label(comparison), "relative", "p (Holm)", "verdict")
     return Table(f"Differences from {comparison.control}", heads, tuple(rows))
 
 
 def _groups(comparison: Comparison, metric: str) -> Table:
     """Lay out one metric by the number of interactions, as Table 3 of the paper, a row a group and an arm."""
     found = [each for each in comparison.groups if each.metric == metric]
-    heads = ("interactions", "users", "arm", ACCURACY[metric], "difference", _interval_label(comparison))
+    heads = ("interactions", "users", "arm", ACCURACY[metric], "difference", interval_label(comparison))
     title = f"{ACCURACY[metric]} by a user's interactions, those shown and those to be found"
     return Table(title, heads, tuple(map(_group_row, found)))
 
 
 def _group_row(each: GroupScore) -> tuple[str, ...]:
-    figures = (ABSENT, ABSENT) if each.paired is None else (_difference(each.paired), _interval(each.paired))
+    figures = (ABSENT, ABSENT) if each.paired is None else (difference_words(each.paired), interval_words(each.paired))
     return each.group, f"{each.users:,}", each.arm, f"{each.mean:.4f}", *figures
 
 
@@ -174,32 +175,37 @@ def _sentence(each: Difference, comparison: Comparison) -> str:
     }
     if found.low is None:
         return f"{said[each.verdict]}: {found.reason}."
-    corrected = p_clause(_p(each.adjusted_p_value, comparison))
-    figures = f"{_difference(found)}, {percent(found.relative, 1)}; interval {_interval(found)}; corrected {corrected}"
+    corrected = p_clause(p_words(each.adjusted_p_value, comparison))
+    measured = f"{difference_words(found)}, {percent(found.relative, 1)}; interval {interval_words(found)}"
     others = [one for one in comparison.differences if one.arm == each.arm and one.metric != MAIN]
     rest = ", ".join(f"{ACCURACY[one.metric]} {one.verdict}" for one in others)
-    return f"{said[each.verdict]} ({figures}). Uncorrected: {rest}."
+    return f"{said[each.verdict]} ({measured}; corrected {corrected}). Uncorrected: {rest}."
 
 
-def _interval_label(comparison: Comparison) -> str:
+def interval_label(comparison: Comparison) -> str:
+    """Name the intervals."""
     return f"{100 * comparison.confidence:g} % interval"
 
 
-def _difference(found: PairedDifference) -> str:
+def difference_words(found: PairedDifference) -> str:
+    """Print a difference in the metric's unit."""
     return f"{found.difference:+z.4f}"
 
 
-def _interval(found: PairedDifference) -> str:
+def interval_words(found: PairedDifference) -> str:
+    """Print the interval of a difference."""
     if found.low is None or found.high is None:
         return ABSENT
     return f"{found.low:+z.4f} to {found.high:+z.4f}"
 
 
-def _relative(found: PairedDifference) -> str:
+def relative_words(found: PairedDifference) -> str:
+    """Print a difference as a share of the control, with its interval."""
     if found.relative_low is None or found.relative_high is None:
         return percent(found.relative, 1)
     return f"{percent(found.relative, 1)} ({100 * found.relative_low:+z.1f} to {100 * found.relative_high:+z.1f} %)"
 
 
-def _p(probability: float | None, comparison: Comparison) -> str:
+def p_words(probability: float | None, comparison: Comparison) -> str:
+    """Print a p-value, no finer than the level asks for."""
     return p_value(probability, 1.0 - comparison.confidence)

@@ -6,10 +6,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ab_platform.reporting import figures
+from ab_platform.reporting.printed_health import Belief, belief
 from ab_platform.reporting.printed_rows import Section, one_line, sections
 from ab_platform.reporting.printed_segments import SegmentBlock, segment_blocks
 from ab_platform.reporting.printed_split import Split, split
 from ab_platform.reporting.verdict import Tone, coverage
+from ab_platform.reporting.viewing import AS_DECIDED, View, effect_label, normal, sentence, viewed
 from ab_platform.results import DecisionRow, Readout, TruthSource
 from ab_platform.statistics.decision import Outcome
 
@@ -66,16 +68,30 @@ class Banner:
 
 
 @dataclass(frozen=True)
+class Heads:
+    """Heads of the columns that depend on how the table is made; `interval` has the interval's level and kind."""
+
+    control: str
+    treatment: str
+    effect: str
+    interval: str
+
+
+@dataclass(frozen=True)
 class Printed:
     """All that a report shows, in order.
 
     Attributes:
         title: experiment and day.
         lead: who against whom, in sentences.
+        belief: whether the lifts may be believed.
         banners: the decision on each treatment.
         split: the checks of the split.
-        control: name of the control.
-        interval_label: the interval's level and kind.
+        view: that the table below decides nothing; empty where it is the one that does.
+        control: name of the control, or of the baseline that stands in its place.
+        heads: of the columns.
+        truths: whether the true lifts are shown.
+        published: whether the paper's figures are.
         sections: the table.
         blocks: the primary rows by segment.
         notes: sentences beneath it.
@@ -83,41 +99,74 @@ class Printed:
 
     title: str
     lead: tuple[str, ...]
+    belief: Belief
     banners: tuple[Banner, ...]
     split: Split
+    view: str
     control: str
-    interval_label: str
+    heads: Heads
+    truths: bool
+    published: bool
     sections: tuple[Section, ...]
     blocks: tuple[SegmentBlock, ...]
     notes: tuple[str, ...]
 
+    @property
+    def interval_label(self) -> str:
+        """Return the head of the intervals."""
+        return self.heads.interval
 
-def printed(readout: Readout, *, published: bool = False) -> Printed:
+    @property
+    def relative(self) -> bool:
+        """Whether effects are relative to the control."""
+        return self.heads.effect == effect_label("relative")
+
+
+def printed(readout: Readout, *, published: bool = False, view: View = AS_DECIDED) -> Printed:
     """Put a readout into the words and figures that every format shows.
 
     Args:
         readout: of one experiment as of one day.
         published: whether the paper's own figures stand beneath each row.
+        view: how the table is made; as the experiment's rule says where nothing else is asked for.
     """
-    control = next(iter(readout.labels), "control")
-    table, blocks = sections(readout, published=published), segment_blocks(readout)
+    shown, wanted = viewed(readout, view), normal(readout, view)
+    control = next(iter(shown.labels), "control")
+    beside = published and wanted.baseline is None and view.scale == "relative"
+    truths = bool(shown.truths) and view.scale == "relative"
+    table, blocks = sections(shown, published=beside, scale=view.scale), segment_blocks(shown)
     return Printed(
         title=f"{readout.experiment}, as of {readout.as_of.isoformat()}",
-        lead=_lead(readout, control),
+        lead=_lead(shown, control, wanted, truths=truths),
+        belief=belief(readout),
         banners=tuple(_banner(row) for row in readout.decisions),
         split=split(readout),
+        view=sentence(readout, view),
         control=control,
-        interval_label=_interval_label(readout),
+        heads=_heads(shown, wanted),
+        truths=truths,
+        published=beside,
         sections=table,
         blocks=blocks,
-        notes=(*_found(readout), *_made(readout), *_explained(table, blocks), *[PUBLISHED_NOTE] * published),
+        notes=(
+            *_found(shown, truths=truths),
+            *_made(shown, decides=wanted.decides),
+            *_explained(table, blocks),
+            *[PUBLISHED_NOTE] * beside,
+        ),
     )
 
 
-def _lead(readout: Readout, control: str) -> tuple[str, ...]:
+def _lead(readout: Readout, control: str, view: View, *, truths: bool) -> tuple[str, ...]:
     treatments = [_arm(name, label) for name, label in readout.labels.items() if name != control]
-    against = f"{', '.join(treatments)} against the control {_arm(control, readout.labels.get(control, ''))}."
-    return (against, TRUTH_KNOWN[readout.truth_from]) if readout.truths else (against,)
+    part = "control" if view.baseline is None else "baseline"
+    against = f"{', '.join(treatments)} against the {part} {_arm(control, readout.labels.get(control, ''))}."
+    return (against, TRUTH_KNOWN[readout.truth_from]) if truths else (against,)
+
+
+def _heads(readout: Readout, view: View) -> Heads:
+    control, treatment = ("Control", "Treatment") if view.baseline is None else ("Baseline", "Arm")
+    return Heads(control, treatment, effect_label(view.scale), _interval_label(readout))
 
 
 def _arm(name: str, label: str) -> str:
@@ -146,17 +195,19 @@ def _interval_label(readout: Readout) -> str:
     return figures.interval_label(0.05) if first is None else figures.interval_label(first.alpha, first.monitoring)
 
 
-def _found(readout: Readout) -> Iterator[str]:
+def _found(readout: Readout, *, truths: bool) -> Iterator[str]:
     if not readout.lifts:
         yield "No row was computed: the lifts are unknown."
+    if not truths:
+        return
     known = [coverage(row, truth) for row in readout.lifts if (truth := readout.truth(row)) is not None]
     placed = len(known) - known.count("unknown")
     if placed:
         yield f"{known.count('inside')} of {placed} intervals hold the true lift."
 
 
-def _made(readout: Readout) -> Iterator[str]:
-    """Say how the rows were made."""
+def _made(readout: Readout, *, decides: bool) -> Iterator[str]:
+    """Say how the rows were made; the experiment's own words hold for its own rows alone."""
     yield f"Newest event that counts: {figures.moment(readout.watermark)}."
     methods = ", ".join(dict.fromkeys(row.method for row in readout.lifts)) or "none"
     alphas = ", ".join(dict.fromkeys(f"{row.alpha:g}" for row in readout.lifts)) or "none"
@@ -165,7 +216,7 @@ def _made(readout: Readout) -> Iterator[str]:
         yield f"{method}, not adjusted for the number of rows."
     else:
         yield f"{method}."
-        yield from readout.look.told
+        yield from readout.look.told if decides else ()
 
 
 def _explained(table: Sequence[Section], blocks: Sequence[SegmentBlock]) -> Iterator[str]:

@@ -9,6 +9,7 @@ from ab_platform.events import Surface
 from ab_platform.metrics import PUBLISHED_TABLE_2, SURFACE_LABELS, Metric, Role, metric
 from ab_platform.reporting import figures
 from ab_platform.reporting.verdict import TONES, Coverage, Tone, Verdict, coverage, sentence, verdict
+from ab_platform.reporting.viewing import Scale
 from ab_platform.results import LiftRow, Readout, Truth
 
 ROLE_TITLES: dict[Role, str] = {"primary": "Primary", "guardrail": "Guardrails", "secondary": "Secondary"}
@@ -25,16 +26,39 @@ class Reference:
 
 
 @dataclass(frozen=True)
+class Effect:
+    """What the bar of a row shows.
+
+    Attributes:
+        axis: rows of one axis share a scale: all lifts do, and the differences of one unit.
+        point: the lift, or the difference in the metric's unit.
+        low: lower end of its interval.
+        high: upper end.
+        margin: what a guardrail must stay on the good side of; None where there is none on this scale.
+        unbounded: whether the interval has no ends, rather than none that was computed.
+    """
+
+    axis: str
+    point: float | None
+    low: float | None
+    high: float | None
+    margin: float | None
+    unbounded: bool
+
+
+@dataclass(frozen=True)
 class PrintedRow:
     """One metric of one section.
 
     Attributes:
         row: what is printed.
+        measured: its metric.
+        effect: what its bar shows.
         label: of the metric, with its unit.
         control: the metric's value.
         treatment: the same.
-        lift: signed, in percent.
-        interval: of the lift.
+        lift: signed, in percent; or the difference in the metric's unit, where the table is of differences.
+        interval: of the lift or the difference.
         level: the interval's own, where it is not that of the table; else empty.
         p_value: of no difference, or of a guardrail's margin.
         word: the verdict.
@@ -52,6 +76,8 @@ class PrintedRow:
     """
 
     row: LiftRow
+    measured: Metric
+    effect: Effect
     label: str
     control: str
     treatment: str
@@ -111,16 +137,17 @@ class Section:
         return tuple(row for group in self.groups for row in group.rows)
 
 
-def sections(readout: Readout, *, published: bool) -> tuple[Section, ...]:
+def sections(readout: Readout, *, published: bool, scale: Scale = "relative") -> tuple[Section, ...]:
     """Print the table, surface by surface.
 
     Args:
         readout: of one experiment as of one day.
         published: whether the paper's own figures stand beneath each row.
+        scale: what the effects are on; true and published lifts are relative, so only that scale has them.
     """
     found: dict[tuple[Surface, str], list[PrintedRow]] = {}
     for row in readout.lifts:
-        found.setdefault((row.surface, row.arm), []).append(_row(readout, row, published=published))
+        found.setdefault((row.surface, row.arm), []).append(_row(readout, row, published=published, scale=scale))
     surfaces = [surface for surface, _ in found]
     titled = len({row.role for row in readout.lifts}) > 1
     return tuple(_section(found[key], titled=titled) for key in sorted(found, key=lambda key: surfaces.index(key[0])))
@@ -156,18 +183,22 @@ def _section(rows: Sequence[PrintedRow], *, titled: bool) -> Section:
     )
 
 
-def _row(readout: Readout, row: LiftRow, *, published: bool) -> PrintedRow:
+def _row(readout: Readout, row: LiftRow, *, published: bool, scale: Scale) -> PrintedRow:
     measured = metric_of(readout, row.surface, row.metric)
-    truth = readout.truth(row)
+    relative = scale == "relative"
+    truth = readout.truth(row) if relative else None
     decimals = figures.lift_decimals(row.lift, row.low, row.high)
     word = verdict(row, measured)
+    lift, interval = _lift(row, decimals) if relative else _difference(row, measured)
     return PrintedRow(
         row=row,
+        measured=measured,
+        effect=_relative(row) if relative else _absolute(row, measured),
         label=measured.label,
         control=figures.value(row.control, measured.unit),
         treatment=figures.value(row.treatment, measured.unit),
-        lift=figures.percent(row.lift, decimals),
-        interval=figures.interval(row, decimals),
+        lift=lift,
+        interval=interval,
         level="" if row.interval_alpha == row.alpha else figures.level(row.interval_alpha),
         p_value=figures.p_value(row.p_value, row.alpha),
         word=word,
@@ -181,8 +212,27 @@ def _row(readout: Readout, row: LiftRow, *, published: bool) -> PrintedRow:
         reason=one_line(row.reason),
         truth=None if truth is None else _truth(row, truth, measured, decimals),
         true_lift=None if truth is None else truth.lift,
-        published=_published(row, measured) if published else None,
+        published=_published(row, measured) if published and relative else None,
     )
+
+
+def _lift(row: LiftRow, decimals: int) -> tuple[str, str]:
+    return figures.percent(row.lift, decimals), figures.interval(row, decimals)
+
+
+def _difference(row: LiftRow, measured: Metric) -> tuple[str, str]:
+    unit = measured.unit
+    decimals = figures.difference_decimals(unit, row.difference, row.difference_low, row.difference_high)
+    return figures.difference(row.difference, unit, decimals), figures.difference_interval(row, unit, decimals)
+
+
+def _relative(row: LiftRow) -> Effect:
+    margin = row.null_lift if row.role == "guardrail" else None
+    return Effect("lift", row.lift, row.low, row.high, margin, figures.unbounded(row))
+
+
+def _absolute(row: LiftRow, measured: Metric) -> Effect:
+    return Effect(measured.unit, row.difference, row.difference_low, row.difference_high, None, unbounded=False)
 
 
 def _detectable(row: LiftRow, word: Verdict) -> str:

@@ -9,8 +9,9 @@ from ab_platform.events import Surface
 from ab_platform.reporting import figures
 from ab_platform.reporting.printed_rows import metric_of, one_line, surface_label
 from ab_platform.reporting.verdict import Heterogeneity, heterogeneity
-from ab_platform.results import Readout, SegmentRow, SegmentTestRow
+from ab_platform.results import LiftRow, Readout, SegmentRow, SegmentTestRow
 
+ALL = "all users"
 AGE = "days since exposure"
 NOVELTY_TITLE = "Novelty: lift by days since exposure"
 NOVELTY_MEANING = "Each day counts the users whose day is over; who did not come on it counts as 0."
@@ -81,6 +82,23 @@ def segment_blocks(readout: Readout) -> tuple[SegmentBlock, ...]:
     return tuple(_block(readout, dimension, found) for dimension in dimensions)
 
 
+def tables(readout: Readout, row: LiftRow) -> tuple[tuple[str, SegmentTable], ...]:
+    """Print one row by segment, whatever its role, each with its dimension; days since the exposure last.
+
+    Args:
+        readout: of one experiment as of one day.
+        row: of its table.
+    """
+    found: dict[str, list[SegmentRow]] = {}
+    for each in readout.segments:
+        if (each.surface, each.metric, each.arm) == (row.surface, row.metric, row.arm):
+            found.setdefault(each.dimension, []).append(each)
+    return tuple(
+        (dimension, _table(readout, (row.surface, row.metric, row.arm, dimension), found[dimension]))
+        for dimension in sorted(found, key=lambda dimension: dimension == AGE)
+    )
+
+
 def _block(readout: Readout, dimension: str, found: dict[Key, list[SegmentRow]]) -> SegmentBlock:
     order = [(row.surface, row.metric, row.arm, dimension) for row in readout.lifts]
     tables = tuple(_table(readout, key, found[key]) for key in order if key in found)
@@ -123,13 +141,17 @@ def _sentence(readout: Readout, test: SegmentTestRow, alpha: float) -> str:
         reason = one_line(test.reason)
         return "whether the lift differs between segments is unknown" + (f": {reason}" if reason else "")
     p_value = figures.p_clause(figures.p_value(test.p_value, alpha))
-    tests = len(family(readout))
+    tests = len(family(readout, test))
     adjusted = f", Holm over {tests} tests" if tests > 1 else ""
     words = "the lift DIFFERS between segments" if found == "differs" else "no difference between segments shown"
     return f"{words}, {p_value}{adjusted}"
 
 
-def family(readout: Readout) -> tuple[SegmentTestRow, ...]:
-    """Return the tests that are adjusted together: those of primary rows, as the blocks show no others."""
+def family(readout: Readout, test: SegmentTestRow) -> tuple[SegmentTestRow, ...]:
+    """Return the tests that one is adjusted with: those of primary rows are one family, those of all others another."""
     primary = {(row.surface, row.metric, row.arm) for row in readout.lifts if row.role == "primary"}
-    return tuple(test for test in readout.segment_tests if (test.surface, test.metric, test.arm) in primary)
+
+    def decides(each: SegmentTestRow) -> bool:
+        return (each.surface, each.metric, each.arm) in primary
+
+    return tuple(each for each in readout.segment_tests if decides(each) == decides(test))

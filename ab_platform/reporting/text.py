@@ -8,6 +8,7 @@ from itertools import zip_longest
 from textwrap import wrap
 
 from ab_platform.reporting.printed import Banner, Printed, printed
+from ab_platform.reporting.printed_health import Belief
 from ab_platform.reporting.printed_rows import PrintedRow, Reference, Section
 from ab_platform.reporting.printed_split import Split
 from ab_platform.reporting.text_segments import segment_lines
@@ -58,7 +59,7 @@ def as_text(readout: Readout, *, published: bool = False, width: int = 100) -> s
     blocks = (
         [page.title, *wrapped(page.lead, width)],
         [line for banner in page.banners for line in _banner(banner, width)],
-        _split(page.split, width),
+        [*_split(page.split, width), *_findings(page.belief, width)],
         _table(page, Layout.of(width)),
         *(segment_lines(block, page, width) for block in page.blocks),
         wrapped(page.notes, width),
@@ -80,6 +81,11 @@ def _split(split: Split, width: int) -> list[str]:
         lines += [f"  Trusted: {split.sound}."] if split.sound else []
     lines += [f"  Not tested: {split.untested}."] if split.untested else []
     lines += [f"  {split.mixed}"] if split.mixed else []
+    return wrapped(lines, width, hanging=INDENT * 4)
+
+
+def _findings(found: Belief, width: int) -> list[str]:
+    lines = [f"Data: {each.name}: {each.status}. {each.words}" for each in found.findings]
     return wrapped(lines, width, hanging=INDENT * 4)
 
 

@@ -6,53 +6,14 @@ import re
 import xml.etree.ElementTree as ElementTree
 from dataclasses import replace
 
-import numpy as np
 import pytest
 
-from ab_platform.geometry import ArmGeometry, Contraction, Findings, Panel, Plane
+from ab_platform.latent_findings import Findings, Panel
 from ab_platform.reporting import latent, latent_pictures
 from ab_platform.reporting.latent_pictures import Series
-from models.geometry import Anchors, Cohort, Curvature, Geometry, GroupDrift, PairGroup, Projection
+from tests.reporting.latent_made import FINDINGS, some_plane
 
 SVG = "{http://www.w3.org/2000/svg}"
-NEAR = PairGroup(2_000, 0.76, 11.2, 11.3, 100, 157.2, 281.2, room=0.3, within=0.0, within_at_most=0.1, helped=0.8)
-FAR = replace(NEAR, low=11.8, high=11.9, room=0.0, within_at_most=0.0, helped=0.19)
-PLAIN = Geometry(
-    users=2_000,
-    masks=20,
-    keep=0.5,
-    dimensions=200,
-    active=180,
-    variance=12.284,
-    spread=86.54,
-    groups=(GroupDrift("5-10", 141, 13.1), GroupDrift("100+", 397, 12.06)),
-    centroid_distance=None,
-    fitted_distance=7.748,
-    curvature=Curvature(0.306, 3.21),
-    pull=0.0,
-    lipschitz=41.5,
-    near=NEAR,
-    far=FAR,
-    anchors=None,
-)
-ALIGNED = replace(PLAIN, variance=2.88, centroid_distance=3.407, pull=0.3, anchors=Anchors(1.629, 83.74))
-FINDINGS = Findings(
-    "ml-1m",
-    (ArmGeometry("multi_vae", "6f8dc1a8e6c256b4", PLAIN), ArmGeometry("pia", "aad0632778f6e883", ALIGNED)),
-    (Contraction("multi_vae", "pia", 0.2345, 1.547, 0.4257, 0.3375, 0.6669, 0.9696),),
-)
-
-
-def some_plane(panels: int = 3, masks: int = 5) -> Plane:
-    rng = np.random.default_rng(0)
-    cohorts = (
-        Cohort("few", np.arange(2), 5, 5),
-        Cohort("some", np.arange(2, 4), 49, 51),
-        Cohort("many", np.arange(4, 6), 324, 378),
-    )
-    clean = Panel("a<b", "trained on whole histories", Projection(rng.normal(size=(1, 6, 2)), None, 0.86))
-    masked = Panel("pia", "masks that keep 50 %", Projection(rng.normal(size=(masks, 6, 2)), 0.94, 0.85))
-    return Plane(cohorts, (clean, *[masked] * (panels - 1)))
 
 
 def table(title: str, findings: Findings = FINDINGS) -> latent.Table:
@@ -118,6 +79,15 @@ def test_the_plane_marks_every_mask_and_joins_those_of_a_user() -> None:
         assert said in text
 
 
+def test_the_plane_has_a_cross_at_the_anchors_of_each_user_and_says_so() -> None:
+    drawing = ElementTree.fromstring(latent_pictures.plane(some_plane(anchored=True)))
+    groups = drawing.findall(f"{SVG}g")
+    # Six lines between masks, and six crosses where there are anchors.
+    assert [len(group.findall(f"{SVG}path")) for group in groups] == [0, 12, 12]
+    assert "mean of a user's anchors" in " ".join(drawing.itertext())
+    assert "anchors" not in " ".join(ElementTree.fromstring(latent_pictures.plane(some_plane())).itertext())
+
+
 @pytest.mark.parametrize("panels", [1, 3, 5])
 def test_every_panel_is_inside_the_picture_and_every_mark_inside_its_panel(panels: int) -> None:
     drawing = ElementTree.fromstring(latent_pictures.plane(some_plane(panels)))
@@ -134,7 +104,7 @@ def test_every_panel_is_inside_the_picture_and_every_mark_inside_its_panel(panel
 
 
 def test_users_on_one_point_are_drawn_in_the_middle_of_the_panel() -> None:
-    still = Panel("x", "y", Projection(np.zeros((1, 6, 2)), None, 1.0))
+    still = Panel("x", "y", (((0.0, 0.0),) * 6,), None, None, 1.0)
     drawing = ElementTree.fromstring(latent_pictures.plane(replace(some_plane(), panels=(still,))))
     disc = drawing.find(f"{SVG}g/{SVG}circle")
     assert disc is not None
