@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test calibrate bench-arms bench-service serve dashboard airflow check lint types format wheel clean
+.PHONY: help demo test calibrate bench-arms bench-service bench-dashboard serve dashboard gallery airflow check lint types format wheel clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -20,6 +20,10 @@ demo: $(READY) ## Run a real experiment end to end, to Table 2.
 dashboard: $(READY) ## Open the dashboard on what the demo made; without it, a small demo is made first.
 	@$(BIN)/abp status --json | grep -q '"experiment"' || $(BIN)/abp demo --dataset synthetic
 	@$(BIN)/abp dashboard
+
+gallery: $(READY) ## Take a picture of every page of the dashboard on what the demo made, into docs/gallery.md.
+	@$(BIN)/abp status --json | grep -q '"experiment"' || $(BIN)/abp demo
+	@cd $(ROOT) && $(BIN)/python -m tests.dashboards.pictures $(ABP_HOME)
 
 serve: $(READY) ## Serve the running experiments over HTTP on this machine, without tokens; Ctrl-C stops it.
 	@$(BIN)/abp serve --open
@@ -38,6 +42,9 @@ bench-arms: $(READY) ## Measure training and evaluation beside RecBole and Corna
 
 bench-service: $(READY) ## Measure the service beside a handler that does nothing, into docs/service.md (about fifteen minutes).
 	@cd $(ROOT) && $(BIN)/python -m benchmarks.service --output docs/service.md
+
+bench-dashboard: $(READY) ## Measure how fast the dashboard's pages open over 25 million exposed users, into docs/dashboard-speed.md.
+	@cd $(ROOT) && $(BIN)/python -m benchmarks.dashboard --output docs/dashboard-speed.md
 
 check: lint types test ## What CI runs: lint, types, tests.
 
@@ -62,5 +69,5 @@ $(READY): $(ROOT)/pyproject.toml $(ROOT)/constraints.txt
 	@echo "making the environment in $(VENV) (once, about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet $(TORCH)
-	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,serve,dashboard,postgres,airflow,celery,kubernetes,dev]'
+	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,serve,dashboard,dashboard-oidc,postgres,airflow,celery,kubernetes,dev]'
 	@touch $@

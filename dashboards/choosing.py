@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from datetime import date
 
 import streamlit as st
 
@@ -12,6 +13,13 @@ from dashboards import reading
 
 REMEMBERED = "remembered "
 """Before the name of what a session remembers: a widget's own key is forgotten with its page."""
+
+NEWEST = "newest"
+
+NOTHING_LAUNCHED = (
+    "no experiment was launched yet; run `abp demo` to go the whole way once, "
+    "or `abp launch experiments/pia-vs-multivae.toml`"
+)
 
 
 def experiment(url: str, *, on_change: Callable[[], None] | None = None) -> Launch:
@@ -27,13 +35,28 @@ def experiment(url: str, *, on_change: Callable[[], None] | None = None) -> Laun
     """
     launches = {launch.experiment.key: launch for launch in reading.launches(url)}
     if not launches:
-        raise NotFoundError(
-            "no experiment was launched yet; run `abp demo` to go the whole way once, "
-            "or `abp launch experiments/pia-vs-multivae.toml`"
-        )
+        raise NotFoundError(NOTHING_LAUNCHED)
     analysed = next((key for key in launches if reading.as_ofs(url, key)), None)
     key = choice("experiment", "Experiment", list(launches), default=analysed, on_change=on_change)
     return launches[key]
+
+
+def day(url: str, key: str) -> date | None:
+    """Let the day be chosen as of which an experiment is shown; None for the newest.
+
+    Raises:
+        NotFoundError: when the address names a day that was not analysed.
+        StoreError: for a database that is away.
+    """
+    chosen = choice("as_of", "As of", [NEWEST, *(each.isoformat() for each in reading.as_ofs(url, key))])
+    return None if chosen == NEWEST else date.fromisoformat(chosen)
+
+
+def forget_day() -> None:
+    """Go to the newest analysis, since another experiment was analysed on other days."""
+    for forgotten in ("as_of", REMEMBERED + "as_of"):
+        st.session_state.pop(forgotten, None)
+    st.query_params.pop("as_of", None)
 
 
 def choice(

@@ -1,4 +1,4 @@
-"""Table 2 of one experiment: the table is the page."""
+"""Table 2 of one experiment: what was decided, whether to believe it, and the lifts; the table is the page."""
 
 from __future__ import annotations
 
@@ -6,41 +6,49 @@ from datetime import date
 
 import streamlit as st
 
-from ab_platform import reporting
-from ab_platform.errors import PlatformError
 from ab_platform.lineage import Launch
-from dashboards import choosing, frame, reading
-
-NEWEST = "newest"
-REFRESH_SECONDS = 30
+from ab_platform.reporting.course import Course
+from ab_platform.reporting.html import article_body, article_head
+from ab_platform.reporting.printed import printed
+from dashboards import acting, choosing, exporting, frame, reading, views
+from dashboards.person import current
 
 
 def _page(url: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
-        launch = choosing.experiment(url, on_change=_forget_day)
-        days = [day.isoformat() for day in reading.as_ofs(url, launch.experiment.key)]
-        as_of = choosing.choice("as_of", "As of", [NEWEST, *days])
-        published = choosing.switch("published", "The paper's figures")
-    _table(url, launch, None if as_of == NEWEST else date.fromisoformat(as_of), published)
+        launch = choosing.experiment(url, on_change=_forget)
+        as_of = choosing.day(url, launch.experiment.key)
+    _shown(url, launch.experiment.key, as_of)
+    acting.actions(launch, current())
 
 
-@st.fragment(run_every=REFRESH_SECONDS)
-def _table(url: str, launch: Launch, as_of: date | None, published: bool) -> None:
-    """Show the table, and read it again every now and then without the reader's doing."""
-    try:
-        readout = reading.readout(url, launch.experiment.key, as_of)
-    except PlatformError as error:
-        st.html(frame.notice("There is nothing to show", str(error)))
-        return
+@frame.live
+def _shown(url: str, key: str, as_of: date | None) -> None:
+    """Show the decision and the table, and read them again every now and then without the reader's doing."""
+    launch = next(each for each in reading.launches(url) if each.experiment.key == key)
+    readout = reading.readout(url, key, as_of)
     st.html(frame.standing(launch, readout.as_of))
-    st.html(reporting.article(readout, published=published))
+    st.html(article_head(printed(readout)))
+    with st.container(horizontal=True, vertical_alignment="bottom", key="options"):
+        view = views.chosen(readout)
+        published = choosing.switch("published", "The paper's figures")
+        exporting.offer(readout, view, lambda: _course(url, launch), published=published)
+    in_vain = views.refused(readout)
+    if in_vain:
+        st.html(frame.remark(in_vain))
+    st.html(article_body(printed(readout, published=published, view=view)))
+    st.html(frame.freshness(readout, launch))
 
 
-def _forget_day() -> None:
-    """Go to the newest analysis, since another experiment was analysed on other days."""
-    for forgotten in ("as_of", choosing.REMEMBERED + "as_of"):
-        st.session_state.pop(forgotten, None)
-    st.query_params.pop("as_of", None)
+def _course(url: str, launch: Launch) -> Course:
+    key = launch.experiment.key
+    return Course(launch, reading.changes(url, key), reading.store(url).lift_history(key))
+
+
+def _forget() -> None:
+    """Begin anew: another experiment was analysed on other days, and has another rule."""
+    choosing.forget_day()
+    views.forget()
 
 
 if __name__ == "__main__":

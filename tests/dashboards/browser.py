@@ -26,6 +26,18 @@ CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 PATIENCE_SECONDS = 60
 TABLE = "article.abp table"
+PAGE = ".stMainBlockContainer .abp, .stMainBlockContainer .abp-frame"
+"""What every page shows of its own, figures or a notice."""
+
+SETTLED = "[data-testid='stApp'][data-test-script-state='notRunning']"
+CHARTS = "[data-testid='stVegaLiteChart']"
+STICKS_OUT = """Array.from(document.querySelectorAll('html, [data-testid="stMain"], .stMain article.abp'))
+    .filter(each => each.scrollWidth > each.clientWidth + 1)
+    .map(each => `${each.dataset.testid || each.className} ${each.scrollWidth} > ${each.clientWidth}`)"""
+NOT_DRAWN = """Array.from(document.querySelectorAll("[data-testid='stVegaLiteChart']"))
+    .filter(each => ![...each.querySelectorAll('canvas, svg')].some(mark => mark.getBoundingClientRect().width > 50))
+    .length + document.querySelectorAll("[data-testid='stSkeleton']").length"""
+"""Charts without a mark yet, and places of charts whose code is still being loaded."""
 FLAGS = (
     "--headless=new",
     "--no-sandbox",
@@ -41,16 +53,17 @@ FLAGS = (
 
 
 @contextmanager
-def served(home: Path, folder: Path) -> Iterator[str]:
+def served(home: Path, folder: Path, **variables: str) -> Iterator[str]:
     """Serve the store of a home on a free port, and give its address.
 
     Args:
         home: as in `ABP_HOME`.
         folder: where the server runs and writes its log.
+        variables: of the environment, besides.
     """
     port = free_port()
-    environment = {**os.environ, "ABP_HOME": str(home), "STREAMLIT_SERVER_HEADLESS": "true"}
-    environment.pop("ABP_DATABASE_URL", None)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ABP_")}
+    environment |= {"ABP_HOME": str(home), "STREAMLIT_SERVER_HEADLESS": "true", **variables}
     with (folder / "server.log").open("wb") as log:
         server = subprocess.Popen(
             command(port), env=environment, cwd=folder, stdout=log, stderr=subprocess.STDOUT, start_new_session=True
@@ -88,14 +101,44 @@ class Reader:
     browser: webdriver.Chrome
     address: str
 
-    def open(self, path: str, *, width: int = 1280, height: int = 1200, scheme: str = "light") -> None:
-        """Open a page and wait for its table."""
+    def open(
+        self, path: str, *, width: int = 1280, height: int = 1200, scheme: str = "light", wait_for: str = TABLE
+    ) -> None:
+        """Open a page, and wait for something on it and until nothing runs any more."""
         media = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
         size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False}
         self.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", media)
         self.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
         self.browser.get(self.address + path)
-        self.wait_for(TABLE)
+        self.settle(wait_for)
+
+    def settle(self, wait_for: str) -> None:
+        """Wait for something on the page, until nothing runs any more, and until its charts are drawn."""
+        self.wait_for(wait_for)
+        self.wait_for(SETTLED)
+        self.wait_until(f"({NOT_DRAWN}) === 0", "a chart was not drawn")
+
+    def wait_until(self, script: str, otherwise: str) -> None:
+        """Wait until an expression of the page's holds."""
+        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: self.run(script), otherwise)
+
+    def go_to(self, title: str) -> None:
+        """Go to another page by the navigation, opening it where it is closed."""
+        links = "[data-testid='stSidebarNav'] a"
+        opener = "[data-testid='stExpandSidebarButton']"
+        self.wait_for(f"{links}, {opener}")
+        for button in self.browser.find_elements(By.CSS_SELECTOR, opener):
+            button.click()
+        self.wait_for(links)
+        found = {
+            str(link.get_attribute("textContent")).strip(): link
+            for link in self.browser.find_elements(By.CSS_SELECTOR, links)
+        }
+        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: found[title].rect["x"] >= 0, "it did not open")
+        found[title].click()
+        path = str(found[title].get_attribute("href")).rstrip("/").rpartition("/")[2].partition("?")[0]
+        self.wait_until(f"location.pathname.endsWith('/{path}')", f"the page {title} did not open")
+        self.settle(PAGE)
 
     def wait_for(self, selector: str) -> None:
         WebDriverWait(self.browser, PATIENCE_SECONDS).until(
@@ -111,10 +154,18 @@ class Reader:
     def assert_sound(self) -> None:
         """Check that nothing failed, in the page or in its console, and that nothing sticks out to the right."""
         assert self.browser.find_elements(By.CSS_SELECTOR, "[data-testid='stException']") == []
-        severe = [line for line in self.browser.get_log("browser") if line["level"] == "SEVERE"]  # type: ignore[no-untyped-call]
-        assert severe == []
-        article = "document.querySelector('article.abp')"
-        assert self.run(f"{article}.scrollWidth") <= self.run(f"{article}.clientWidth")
+        assert self.complaints() == []
+        assert self.run(STICKS_OUT) == []
+        assert self.run(NOT_DRAWN) == 0
+
+    def complaints(self) -> list[str]:
+        """Return the errors of the console since it was read last.
+
+        Streamlit finds out where it is served by asking beneath the page's own path first, in vain.
+        """
+        lines = self.browser.get_log("browser")  # type: ignore[no-untyped-call]
+        severe = [str(line["message"]) for line in lines if line["level"] == "SEVERE"]
+        return [message for message in severe if not ("/_stcore/" in message and "404" in message)]
 
 
 @contextmanager

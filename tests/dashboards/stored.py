@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
 from ab_platform.events import SURFACES
-from ab_platform.experiment import Arm, DataRule, Experiment
+from ab_platform.experiment import AnalysisRule, Arm, DataRule, Experiment
 from ab_platform.lineage import Artifact, Launch, Recipe
 from ab_platform.metrics import Metric
 from ab_platform.results import Outcome, Readout
@@ -28,9 +28,12 @@ def launch(
     buckets: tuple[int, int] = (0, 10_000),
     days: int = 7,
     metrics: tuple[Metric, ...] = (),
+    arms: tuple[Arm, ...] = ARMS,
+    starts_at: datetime = STARTS_AT,
+    segments: tuple[str, ...] = (),
 ) -> Launch:
     """Launch an experiment whose arms were never trained; the metrics are its own, as secondary rows."""
-    for arm in ARMS:
+    for arm in arms:
         recipe = Recipe(arm.recommender, arm.config, 0, "small", "hash", "version")
         store.register(Artifact(f"artifact-of-{arm.name}", recipe, {}, STARTS_AT))
     hypothesis = "Item anchors make slates that people play for longer."
@@ -38,19 +41,20 @@ def launch(
         experiment=Experiment(
             key,
             DataRule("small"),
-            ARMS,
+            arms,
             hypothesis=hypothesis,
             layer_buckets=buckets,
             days=days,
             metrics=metrics,
+            analysis=AnalysisRule(segments=segments),
             secondary=tuple(f"home_card.{each.name}" for each in metrics),
         ),
-        artifacts={arm.name: f"artifact-of-{arm.name}" for arm in ARMS},
+        artifacts={arm.name: f"artifact-of-{arm.name}" for arm in arms},
         state="running",
         traffic=1.0,
-        launched_at=STARTS_AT + timedelta(seconds=buckets[0]),
-        starts_at=STARTS_AT,
-        ends_at=STARTS_AT + timedelta(days=days),
+        launched_at=starts_at + timedelta(seconds=buckets[0]),
+        starts_at=starts_at,
+        ends_at=starts_at + timedelta(days=days),
     )
     store.launch(launched)
     return launched
@@ -68,6 +72,10 @@ def analyse(store: Store, found: Readout, *, key: str = "pia-vs-multivae", as_of
             tuple(replace(row, experiment=key, as_of=day) for row in found.decisions),
             tuple(replace(row, experiment=key, as_of=day) for row in found.segments),
             tuple(replace(row, experiment=key, as_of=day) for row in found.segment_tests),
+            tuple(replace(each, row=replace(each.row, experiment=key, as_of=day)) for each in found.views),
+            tuple(replace(row, experiment=key, as_of=day) for row in found.checks),
+            found.truths if found.truth_from else (),
+            found.truth_from,
         )
     )
 

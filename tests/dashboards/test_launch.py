@@ -1,0 +1,53 @@
+"""`abp dashboard`: whom it serves, and when it refuses to."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from ab_platform.cli.main import app
+from dashboards.launch import command
+
+
+def test_on_another_address_without_sign_in_it_is_refused_with_the_next_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ABP_DASHBOARD_SIGN_IN", raising=False)
+    done = CliRunner(env={"COLUMNS": "400"}).invoke(app, ["dashboard", "--host", "0.0.0.0"])
+    assert done.exit_code == 2
+    assert "without sign-in it may be read on this machine only, not on 0.0.0.0" in done.output
+    assert "abp token create NAME --scope read" in done.output
+
+
+@pytest.mark.parametrize(("host", "sign_in"), [("127.0.0.1", None), ("localhost", None), ("0.0.0.0", "token")])
+def test_on_this_machine_or_with_sign_in_it_is_served(
+    monkeypatch: pytest.MonkeyPatch, host: str, sign_in: str | None
+) -> None:
+    started: list[list[str]] = []
+
+    def call(words: list[str]) -> int:
+        started.append(words)
+        return 0
+
+    monkeypatch.setattr("subprocess.call", call)
+    if sign_in:
+        monkeypatch.setenv("ABP_DASHBOARD_SIGN_IN", sign_in)
+    else:
+        monkeypatch.delenv("ABP_DASHBOARD_SIGN_IN", raising=False)
+    assert CliRunner().invoke(app, ["dashboard", "--host", host, "--port", "8600"]).exit_code == 0
+    assert started == [command(8600, host)]
+
+
+def test_no_browser_is_opened_on_a_host_that_serves_others() -> None:
+    assert "--server.headless=true" in command(8600, "0.0.0.0")
+    assert not any("headless" in word for word in command(8600))
+
+
+def test_what_the_pages_load_is_loaded_before_anybody_is_let_in() -> None:
+    loaded = "from importlib import import_module; from dashboards.__main__ import LOADED; import sys\n"
+    loaded += "for name in LOADED: import_module(name)\n"
+    loaded += "assert 'altair' in sys.modules and 'ab_platform.storage.store' in sys.modules\n"
+    loaded += "assert not {'torch', 'airflow', 'dashboards.reading'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", loaded], check=True)
+    assert command()[1:4] == ["-m", "dashboards", "run"]
