@@ -7,8 +7,9 @@ import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Literal, get_args
 
-from ab_platform.errors import PlatformError
+from ab_platform.errors import PlatformError, nearest
 
 EXPERIMENTS = "experiments"
 
@@ -104,6 +105,57 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
     )
 
 
+SignIn = Literal["off", "token", "oidc"]
+
+SIGN_INS: tuple[SignIn, ...] = get_args(SignIn)
+
+
+@dataclass(frozen=True)
+class DashboardSettings:
+    """Who may use the dashboard, and where it reads.
+
+    Attributes:
+        reading_url: address that its pages read, for reading only (`ABP_DASHBOARD_DATABASE_URL`, default the platform's
+            own); what a person does goes to the platform's own.
+        sign_in: how people say who they are (`ABP_DASHBOARD_SIGN_IN`): `off`, by a platform `token`, or by `oidc`.
+        operators: e-mail addresses of those who may stop and ramp, under oidc (`ABP_DASHBOARD_OPERATORS`).
+        readers: addresses, or domains, of those who may look besides, under oidc (`ABP_DASHBOARD_READERS`); None for
+            everyone whom the provider knows.
+        refresh_seconds: after which a page looks for newer figures (`ABP_DASHBOARD_REFRESH_SECONDS`).
+    """
+
+    reading_url: str = field(repr=False)
+    sign_in: SignIn = "off"
+    operators: frozenset[str] = frozenset()
+    readers: frozenset[str] | None = None
+    refresh_seconds: int = 30
+
+
+def dashboard_from_environment(environment: Mapping[str, str] = os.environ) -> DashboardSettings:
+    """Read the settings of the dashboard; lists are separated by commas or blanks.
+
+    Raises:
+        PlatformError: for a way to sign in that there is not, an operator that is no e-mail address, or a refresh that
+            is no number of seconds.
+    """
+    sign_in = environment.get("ABP_DASHBOARD_SIGN_IN") or "off"
+    if sign_in not in SIGN_INS:
+        raise PlatformError(f"ABP_DASHBOARD_SIGN_IN is {sign_in!r}; {nearest(sign_in, SIGN_INS)}")
+    operators = _addresses(environment.get("ABP_DASHBOARD_OPERATORS"))
+    for each in sorted(operators):
+        if not each.partition("@")[0] or not each.partition("@")[2]:
+            raise PlatformError(f"ABP_DASHBOARD_OPERATORS names {each!r}; an operator is one whole e-mail address")
+    return DashboardSettings(
+        reading_url=environment.get("ABP_DASHBOARD_DATABASE_URL") or from_environment(environment).database_url,
+        sign_in=sign_in,
+        operators=operators,
+        readers=_addresses(environment.get("ABP_DASHBOARD_READERS")) or None,
+        refresh_seconds=_count(
+            "ABP_DASHBOARD_REFRESH_SECONDS", environment.get("ABP_DASHBOARD_REFRESH_SECONDS") or "30"
+        ),
+    )
+
+
 @dataclass(frozen=True)
 class ServiceSettings:
     """How the workers of the service run: what starts them tells them, through the environment.
@@ -162,6 +214,10 @@ def examples() -> Path:
     package = Path(__file__).parent
     beside = package.parent / EXPERIMENTS
     return beside if beside.is_dir() else package / EXPERIMENTS
+
+
+def _addresses(listed: str | None) -> frozenset[str]:
+    return frozenset((listed or "").replace(",", " ").lower().split())
 
 
 def _count(name: str, value: str) -> int:

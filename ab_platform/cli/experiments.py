@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -137,8 +136,9 @@ def ramp(
 
     Example: abp ramp pia-vs-multivae 0.5 --reason "first day is clean"
     """
-    opened = store()
-    changed = opened.ramp(key, traffic, at=_own_time(opened, key), reason=reason)
+    from ab_platform.conduct import by_hand
+
+    changed = by_hand.ramp(store(), key, traffic, now=now(), reason=reason)
     say(f"{key}: traffic is {traffic:.0%}{'' if changed else ', as before'}")
 
 
@@ -147,8 +147,9 @@ def stop(key: Key, reason: Reason = None) -> None:
 
     Example: abp stop pia-vs-multivae --reason "planned end"
     """
-    opened = store()
-    stopped = opened.stop(key, at=_own_time(opened, key), reason=reason)
+    from ab_platform.conduct import by_hand
+
+    stopped = by_hand.stop(store(), key, now=now(), reason=reason)
     say(f"{key} is stopped{'' if stopped else ', as before'}; its buckets are free again")
 
 
@@ -198,14 +199,6 @@ def status(
     if not launches:
         return say("no experiment is launched yet; try `abp demo` or `abp launch FILE`")
     return print_table(None, STATUS_COLUMNS, [_status_row(opened, each) for each in launches])
-
-
-def _own_time(opened: Store, key: str) -> datetime:
-    """Return what time it is in an experiment: a replay has a calendar of its own."""
-    from ab_platform.lineage import own_time
-
-    launched = opened.experiment(key)
-    return max(own_time(launched, opened.changes(key), now()), launched.launched_at)
 
 
 def explain(launched: Launch, placement: Placement) -> str:
