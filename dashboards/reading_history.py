@@ -1,17 +1,11 @@
-"""What the pages of charts read: the views of every day, and pictures that need not be made anew at each rerun."""
+"""What the page of the lift over time reads: the views of every day."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import altair as alt
 import streamlit as st
 
 from ab_platform.results import LiftView
 from dashboards import reading
-
-Picture = dict[str, Any]
 
 
 @st.cache_data(ttl=reading.FRESH_SECONDS, show_spinner=False)
@@ -22,14 +16,3 @@ def lift_history(url: str, key: str) -> tuple[LiftView, ...]:
         StoreError: for a database that is away.
     """
     return reading.store(url).lift_history(key)
-
-
-@st.cache_data(max_entries=200, show_spinner=False)
-def picture(shown: object, _draw: Callable[[], alt.LayerChart]) -> Picture:
-    """Make a picture once for all who look at the same figures: that takes longer than to show them.
-
-    Args:
-        shown: all that the picture depends on.
-        _draw: makes it.
-    """
-    return _draw().to_dict(validate=False)

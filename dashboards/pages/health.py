@@ -11,7 +11,7 @@ import streamlit as st
 from ab_platform.lineage import Launch
 from ab_platform.reporting.charts import split
 from ab_platform.reporting.html_checks import alerts_article, health_article, scopes_article
-from dashboards import choosing, frame, reading, reading_health, reading_history
+from dashboards import choosing, drawing, frame, reading, reading_health
 
 QUESTION = "May what the table says be believed? The split, the data, and the next step where something is wrong."
 
@@ -53,7 +53,7 @@ def _over_time(url: str, key: str, as_of: date) -> None:
         return
     left, right = st.columns(2, gap="medium")
     for place, draw in ((left, split.shares), (right, split.evidence)):
-        drawn = reading_history.picture((draw.__name__, history), partial(draw, history))
+        drawn = drawing.picture(partial(draw, history), draw.__name__, history)
         place.vega_lite_chart(drawn, width="stretch", key=draw.__name__)
 
 

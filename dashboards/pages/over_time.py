@@ -19,7 +19,7 @@ from ab_platform.reporting.printed_segments import AGE, NOVELTY_MEANING
 from ab_platform.reporting.story import Story, on_one_axis, story
 from ab_platform.reporting.viewing import NO_VIEWS, Scale
 from ab_platform.results import LiftRow, LiftView, Readout, SegmentRow
-from dashboards import believing, choosing, frame, reading, reading_history, rows
+from dashboards import believing, choosing, drawing, frame, reading, reading_history, rows
 from dashboards.views import EFFECT
 
 QUESTION = "How did the lift come to be what it is, and as of which day might it have been acted on?"
@@ -90,7 +90,7 @@ def _large(readout: Readout, told: Story) -> None:
     key = "-".join(_key(told.row))
     words = f'<p class="said {told.told[-1].tone}">{_newest(told)}</p>{_gaps(readout, told)}'
     st.html(f'<article class="abp"><h2>{escape(_title(readout, told.row))}</h2>{words}</article>')
-    drawn = reading_history.picture(told, partial(over_time.draw, told))
+    drawn = drawing.picture(partial(over_time.draw, told), "over time", told)
     st.vega_lite_chart(drawn, width="stretch", key=f"over time {key}")
     with st.expander("Figures by day"):
         st.html(f'<article class="abp">{html_over_time.days_table(told)}</article>')
@@ -140,7 +140,7 @@ def _novelty(readout: Readout, large: Sequence[Story]) -> None:
             "</p></article>"
         )
         draw = partial(novelty.novelty, ages, told.row, told.measured)
-        drawn = reading_history.picture(("novelty", ages, told.row, told.measured), draw)
+        drawn = drawing.picture(draw, "novelty", ages, told.row, told.measured)
         st.vega_lite_chart(drawn, width="stretch", key=f"novelty {told.row.arm}")
 
 

@@ -14,7 +14,7 @@ from ab_platform.reporting.charts.forest import Layout, forest, laid_out
 from ab_platform.reporting.printed_rows import metric_of
 from ab_platform.reporting.printed_segments import AGE, SegmentTable, tables
 from ab_platform.results import LiftRow, Readout, SegmentRow, SegmentTestRow
-from dashboards import believing, choosing, frame, reading, reading_history, rows
+from dashboards import believing, choosing, drawing, frame, reading, rows
 
 QUESTION = "Is the lift the same for everyone, or does it depend on who the user is?"
 READ = (
@@ -65,7 +65,7 @@ def _dimension(readout: Readout, row: LiftRow, dimension: str, found: SegmentTab
     measured = metric_of(readout, row.surface, row.metric)
     doubted = believing.doubted(readout)
     draw = partial(forest, segments, test, row, measured, layout=layout, doubted=doubted)
-    drawn = reading_history.picture((segments, test, row, measured, layout, doubted), draw)
+    drawn = drawing.picture(draw, "forest", segments, test, row, measured, layout, doubted)
     st.vega_lite_chart(drawn, width="stretch", key=f"segments {dimension}")
     with st.expander("Figures by segment"):
         st.html(f'<article class="abp">{html_by_segment.segments_table(dimension, found, row, measured)}</article>')
