@@ -19,6 +19,7 @@ from ab_platform.conduct.steps import steps_of
 from ab_platform.errors import AccessError, PlatformError
 from ab_platform.lineage import Launch
 from ab_platform.reporting.change_log import change_log, share
+from ab_platform.reporting.html_overview import stylesheet
 from ab_platform.settings import dashboard_from_environment, from_environment
 from ab_platform.storage.store import Store, open_store
 from dashboards import frame, reading, signing_in
@@ -87,6 +88,7 @@ def _chosen(running: Mapping[str, Launch]) -> None:
 def log(launch: Launch) -> None:
     """Lay out what was done to an experiment, folded away."""
     key = launch.experiment.key
+    st.html(f"<style>{stylesheet()}</style>")
     with st.expander("What was done"):
         st.html(change_log(reading.changes(dashboard_from_environment().reading_url, key), key))
 

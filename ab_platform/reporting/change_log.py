@@ -1,4 +1,4 @@
-"""What was done to an experiment, the newest first: when, what and why, as an HTML table."""
+"""What was done to an experiment, the newest first: when, what and why, as an HTML list."""
 
 from __future__ import annotations
 
@@ -10,23 +10,17 @@ from ab_platform.lineage import Action, Change
 from ab_platform.reporting.figures import moment
 from ab_platform.reporting.html_parts import capital, figure
 
-COLUMNS = ("When", "What", "Why")
-
 
 def change_log(changes: Iterable[Change], name: str) -> str:
     """Lay a change log out.
 
     Args:
         changes: the oldest first, as they are stored.
-        name: of the experiment, for who cannot see the table.
+        name: of the experiment, for who cannot see the list.
     """
-    heads = "".join(f'<th role="columnheader" scope="col">{each}</th>' for each in COLUMNS)
-    rows = "".join(_row(change) for change in reversed(list(changes)))
-    return (
-        f'<div class="abp changes"><table role="table" aria-label="{escape(f"What was done to {name}")}">\n'
-        f'<thead role="rowgroup"><tr role="row">{heads}</tr></thead>\n'
-        f'<tbody role="rowgroup">\n{rows}</tbody></table></div>\n'
-    )
+    items = "".join(_item(change) for change in reversed(list(changes)))
+    label = escape(f"What was done to {name}, the newest first")
+    return f'<div class="abp changes">\n<ol aria-label="{label}">\n{items}</ol>\n</div>\n'
 
 
 def told(change: Change) -> str:
@@ -39,12 +33,9 @@ def share(traffic: object) -> str:
     return f"{100 * float(str(traffic)):.6g} %"
 
 
-def _row(change: Change) -> str:
-    return (
-        f'<tr role="row"><td role="cell" data-label="When">{moment(change.at)}</td>'
-        f'<th role="rowheader" scope="row">{figure(capital(told(change)))}</th>'
-        f'<td role="cell" data-label="Why">{escape(change.reason or "")}</td></tr>\n'
-    )
+def _item(change: Change) -> str:
+    why = f"<span>{escape(change.reason)}</span>" if change.reason else ""
+    return f"<li><small>{moment(change.at)}</small> <b>{figure(capital(told(change)))}</b> {why}</li>\n"
 
 
 def _ramped(change: Change) -> str:

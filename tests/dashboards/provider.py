@@ -37,7 +37,8 @@ class Provider(ThreadingHTTPServer):
     def identity_token(self, nonce: str) -> str:
         now = int(time())
         standard = {"iss": self.issuer, "aud": CLIENT, "sub": "1", "iat": now, "exp": now + 600, "nonce": nonce}
-        return jwt.encode({"alg": "RS256", "kid": "one"}, {**standard, **self.claims}, self.key)
+        signed: str = jwt.encode({"alg": "RS256", "kid": "one"}, {**standard, **self.claims}, self.key)
+        return signed
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -159,8 +159,8 @@ def test_a_stop_is_asked_confirmed_and_written_down(reader: Reader, home: Path) 
         assert store.experiment("to-stop").state == "stopped"
         assert store.changes("to-stop")[-1].reason == f"by {getuser()} on the dashboard: the arms are too slow"
     reader.browser.find_element(By.CSS_SELECTOR, "[data-testid='stExpander'] summary").click()
-    reader.wait_for(".changes table")
-    assert f"Stopped by {getuser()} on the dashboard: the arms are too slow" in reader.text(".changes table")
+    reader.wait_for(".changes ol")
+    assert f"Stopped by {getuser()} on the dashboard: the arms are too slow" in reader.text(".changes ol")
     reader.assert_sound()
 
 
