@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from importlib.util import find_spec
 from typing import Any, Literal
 
 import altair as alt
 import streamlit as st
 
+from ab_platform.reporting.charts.export import as_png, as_svg
+
 MOST_KEPT = 200
 """Charts; the one that was kept longest goes first."""
+
+Writer = Callable[[alt.LayerChart], str | bytes]
+"""Makes a picture of a chart."""
+
+FORMATS: tuple[tuple[str, str, Writer], ...] = (
+    ("svg", "image/svg+xml", as_svg),
+    ("png", "image/png", as_png),
+)
 
 Picture = dict[str, Any]
 """A chart as the page takes it."""
@@ -39,6 +51,34 @@ def chart(
 def picture(draw: Callable[[], alt.LayerChart], name: str, *content: object) -> Picture:
     """Draw a chart, once for all who look at the same figures; the arguments are those of `chart`."""
     return _drawn(draw, name, content)
+
+
+def files(draw: Callable[[], alt.LayerChart], name: str, *, title: str) -> None:
+    """Let a chart be taken away as a picture, made when it is asked for.
+
+    Args:
+        draw: draws it.
+        name: of the file, without its ending.
+        title: what it shows, for who cannot see it and for several on one page.
+    """
+    lacking = find_spec("vl_convert") is None
+    told = "vl-convert is not installed: pip install 'ab-platform[dashboard]'" if lacking else title
+    with st.container(horizontal=True, gap="small"):
+        for ending, media_type, made in FORMATS:
+            st.download_button(
+                f"Chart as {ending.upper()}",
+                partial(_made, draw, made),
+                file_name=f"{name}.{ending}",
+                mime=media_type,
+                key=f"{ending} {name}",
+                help=told,
+                on_click="ignore",
+                disabled=lacking,
+            )
+
+
+def _made(draw: Callable[[], alt.LayerChart], write: Writer) -> str | bytes:
+    return write(draw())
 
 
 @st.cache_data(max_entries=MOST_KEPT, show_spinner=False)

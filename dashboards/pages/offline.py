@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
+from functools import partial
 from html import escape
 
 import streamlit as st
@@ -79,10 +80,10 @@ def _difference(compared: Comparison, metric: str, identity: tuple[Hashable, ...
         return
     title = f"<h3>Differences from {escape(compared.control)} in {ACCURACY[metric]}</h3>"
     st.html(article([title, legend(differences.marks())]))
-    drawing.chart(
-        lambda: differences.differences(compared, metric), "differences", *identity, metric, around=differences.AROUND
-    )
+    draw = partial(differences.differences, compared, metric)
+    drawing.chart(draw, "differences", *identity, metric, around=differences.AROUND)
     st.html(article([offline_html.differences(compared, metric)]))
+    drawing.files(draw, f"differences-from-{compared.control}-{metric}", title="Differences")
 
 
 def _tables(compared: Comparison, metric: str) -> None:
@@ -105,9 +106,11 @@ def _trained(shown: Sequence[Curve], title: str) -> None:
         return
     behind = " Faint lines are trials of abp tune on the same data." if any(each.faint for each in shown) else ""
     st.html(article([section(title, legend(training.marks(shown)), told=MARKS + behind)]))
-    drawing.chart(lambda: training.training(shown), title, *shown)
+    draw = partial(training.training, shown)
+    drawing.chart(draw, title, *shown)
     with st.expander("The same as a table"):
         st.html(article([curves.listed(shown)]))
+        drawing.files(draw, title.lower().replace(" ", "-"), title=title)
 
 
 def _lineage(found: Origins) -> None:

@@ -102,6 +102,8 @@ def _large(readout: Readout, told: Story) -> None:
             key=f"csv {key}",
             on_click="ignore",
         )
+        name = f"{readout.experiment}-{key}-over-time"
+        drawing.files(partial(over_time.draw, told), name, title=_title(readout, told.row))
 
 
 def _newest(told: Story) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 import streamlit as st
 
@@ -19,7 +20,7 @@ from ab_platform.reporting.html_parts import capital
 from ab_platform.reporting.power_answer import arm_words, distinct, row_label, rows_by_name
 from ab_platform.reporting.power_table import answer_html, table_html
 from ab_platform.stored_past import stored_past
-from dashboards import choosing, dials, frame, planner_dials, reading, reading_planner
+from dashboards import choosing, dials, drawing, frame, planner_dials, reading, reading_planner
 
 DRAFT = "a new draft"
 """What is chosen to start from no experiment."""
@@ -137,7 +138,9 @@ def _draw(plan: PowerPlan, drawn: list[Curve]) -> None:
     if not drawn:
         return
     against = dials.side("against", "Lift found against", "users", words={"users": "users", "days": "days"})
-    st.altair_chart(curves(plan, drawn, against="days" if against == "days" else "users"), width="stretch")
+    draw = partial(curves, plan, drawn, against="days" if against == "days" else "users")
+    st.altair_chart(draw(), width="stretch")
+    drawing.files(draw, f"{plan.experiment}-plan", title="Curves")
 
 
 def _hand_out(draft: Experiment, key: str, given: Given) -> None:

@@ -69,6 +69,7 @@ def _dimension(readout: Readout, row: LiftRow, dimension: str, found: SegmentTab
     st.vega_lite_chart(drawn, width="stretch", key=f"segments {dimension}")
     with st.expander("Figures by segment"):
         st.html(f'<article class="abp">{html_by_segment.segments_table(dimension, found, row, measured)}</article>')
+        drawing.files(draw, f"{readout.experiment}-{row.surface}-{row.metric}-by-{dimension}", title=dimension)
 
 
 def _tests(readout: Readout, row: LiftRow, dimension: str) -> Iterator[SegmentTestRow]:

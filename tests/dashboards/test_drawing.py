@@ -20,6 +20,7 @@ def _page() -> None:
         return layer.properties(height=100, description="a chart")
 
     drawing.chart(draw, "one", st.session_state["content"], around=40)
+    drawing.files(draw, "picture-of-one", title="one")
 
 
 def test_a_chart_is_drawn_anew_only_where_its_content_is_another() -> None:
@@ -45,3 +46,11 @@ def test_a_chart_keeps_its_words_and_leaves_colours_around_it_to_the_theme() -> 
     spec = page.run().get("vega_lite_chart")[0].proto.spec
     assert '"description": "a chart"' in spec
     assert '"config"' not in spec
+
+
+def test_a_chart_can_be_taken_away_as_a_picture_that_is_drawn_only_when_it_is_asked_for() -> None:
+    page = AppTest.from_function(_page)
+    page.session_state["content"] = 4
+    page.run()
+    assert [each.proto.label for each in page.get("download_button")] == ["Chart as SVG", "Chart as PNG"]
+    assert page.session_state["drawn"] == 1
