@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+from itertools import zip_longest
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from ab_platform.storage.schema import metadata
 
 ROOT = Path(__file__).parent.parent
 STAGES = ("ingest", "training", "replay", "roll_up", "analysis")
-CLOCKS = {"ingested_at", "trained_at", "launched_at", "finished_at"}
+CLOCKS = {"ingested_at", "trained_at", "launched_at", "finished_at", "seconds"}
 
 
 def run(stage: str, url: str, home: Path) -> subprocess.CompletedProcess[str]:
@@ -28,11 +29,15 @@ def dump(url: str) -> dict[str, list[tuple[str, ...]]]:
     with engine.connect() as connection:
         return {
             table.name: sorted(
-                tuple(str(value) for value in row)
+                tuple(str(_without_clocks(value)) for value in row)
                 for row in connection.execute(select(*(column for column in table.c if column.name not in CLOCKS)))
             )
             for table in metadata.sorted_tables
         }
+
+
+def _without_clocks(value: object) -> object:
+    return {name: each for name, each in value.items() if name not in CLOCKS} if isinstance(value, dict) else value
 
 
 @pytest.mark.timeout(600)
@@ -52,6 +57,8 @@ def test_an_experiment_killed_in_every_stage_ends_as_if_it_never_was(
         done = run("none", url, home)
         assert done.returncode == 0, done.stderr
     killed, calm = dump(killed_url), dump(calm_url)
-    assert killed == calm
+    for table, rows in calm.items():  # a diff of whole tables would outlast the test
+        first = next((pair for pair in zip_longest(killed[table], rows) if pair[0] != pair[1]), None)
+        assert first is None, f"the first row of {table} that differs, killed and calm: {first}"
     assert all(calm[table] for table in ("interactions", "artifacts", "events", "user_days", "lifts"))
     assert calm["open_user_days"] == []

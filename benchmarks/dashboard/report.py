@@ -31,7 +31,8 @@ def section(found: Sequence[Measured], size: Size, gigabytes: float, *, command:
         f"{rounds}, in brackets the slowest. *First page* is the first that a server is asked for once it listens, so "
         "it imports what it needs; *opened* is a page loaded anew from a server that has answered before; both are "
         "from the browser's request until figures and charts stand. *Click* is from the click until the page is made "
-        "again and its charts are drawn."
+        "again and its charts are drawn: the browser's own work, without a graphics processor, is most of that. "
+        "*Rerun* is what the server takes to run the page again."
     )
     return "\n\n".join([told, _bars(found), _pages(found)])
 
@@ -41,7 +42,8 @@ def bars(found: Sequence[Measured]) -> list[tuple[str, str, bool]]:
     asked = (
         (f"a page opens in under {OPEN_SECONDS:g} s, the server's first", "cold", OPEN_SECONDS),
         (f"a page opens in under {OPEN_SECONDS:g} s", "warm", OPEN_SECONDS),
-        (f"a click is answered in under {RERUN_SECONDS * 1000:.0f} ms", "click", RERUN_SECONDS),
+        (f"a page is run again in under {RERUN_SECONDS * 1000:.0f} ms", "rerun", RERUN_SECONDS),
+        (f"a click is shown in under {RERUN_SECONDS * 1000:.0f} ms", "click", RERUN_SECONDS),
     )
     rows = []
     for told, name, most in asked:
@@ -59,10 +61,14 @@ def _bars(found: Sequence[Measured]) -> str:
 
 def _pages(found: Sequence[Measured]) -> str:
     rows = [
-        (each.page, _seconds(each.cold), _seconds(each.warm), _seconds(each.click), each.clicked or "nothing to click")
+        (
+            each.page,
+            *(_seconds(measured) for measured in (each.cold, each.warm, each.rerun, each.click)),
+            each.clicked or "nothing to click",
+        )
         for each in found
     ]
-    return table(("page", "first page", "opened", "click", "what the click does"), rows)
+    return table(("page", "first page", "opened", "rerun", "click", "what the click does"), rows)
 
 
 def _seconds(measured: Sequence[float]) -> str:
