@@ -126,7 +126,7 @@ def test_the_role_stops_no_experiment(owner: Store, reader: Store) -> None:
 
 def _called_on_stores() -> set[str]:
     """Find the store's methods that the dashboard's modules call."""
-    methods = {name for name in vars(Store) if not name.startswith("_")} - {"close", "url"}
+    methods = {name for name in dir(Store) if not name.startswith("_")} - {"close", "url"}
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in (ROOT / "dashboards").rglob("*.py")]
     calls = [node.func for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return {
