@@ -69,5 +69,5 @@ $(READY): $(ROOT)/pyproject.toml $(ROOT)/constraints.txt
 	@echo "making the environment in $(VENV) (once, about two minutes)"
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	@$(BIN)/python -m pip install --quiet $(TORCH)
-	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,serve,dashboard,dashboard-oidc,postgres,airflow,celery,kubernetes,dev]'
+	@cd $(ROOT) && $(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[train,serve,dashboard,dashboard-oidc,postgres,warehouse,airflow,celery,kubernetes,dev]'
 	@touch $@
