@@ -1,14 +1,20 @@
-"""Statements that count user-days by surface, arm and day, for the checks of the data."""
+"""User-days counted by surface, arm and day, for the checks of the data, in Ibis: one text for every engine."""
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
-from sqlalchemy import Connection, func, select
+import ibis
+from ibis import _
+from sqlalchemy import Connection
 
 from ab_platform.events import Surface
-from ab_platform.storage.schema import user_days
+from ab_platform.storage import schema
+from ab_platform.storage.described import day_of, dialect_of, moment_of, table, whole_query
 
 
 @dataclass(frozen=True)
@@ -38,14 +44,43 @@ class DayCount:
 
 def day_counts(connection: Connection, experiment: str, *, as_of: date) -> tuple[DayCount, ...]:
     """Count the user-days of an experiment up to a day, inclusive; sorted."""
-    days = user_days.c
-    key = (days.surface, days.arm, days.day)
-    sums = (func.sum(column) for column in (days.impressions, days.slates, days.fallback_slates))
-    query = select(*key, func.count(), *sums, func.max(days.last_at))
-    within = query.where(days.experiment == experiment, days.day <= as_of)
-    return tuple(
-        DayCount(surface, arm, day, users, int(impressions), int(slates), int(fell_back), last_at)
-        for surface, arm, day, users, impressions, slates, fell_back, last_at in connection.execute(
-            within.group_by(*key).order_by(*key)
-        )
-    )
+    query = whole_query(counted(experiment, as_of, dialect=dialect_of(connection)))
+    return day_counts_of(connection.execute(query).mappings())  # type: ignore[arg-type]
+
+
+def counted(experiment: str, as_of: date, *, dialect: str) -> str:
+    """Write the query of each (surface, arm, day) up to a day, inclusive.
+
+    Args:
+        experiment: its key.
+        as_of: last day that counts.
+        dialect: of the engine, as Ibis names it.
+    """
+    days = table(schema.user_days).filter(_.experiment == experiment, _.day <= as_of)
+    totals = {name: days[name].sum() for name in ("impressions", "slates", "fallback_slates")}
+    found = days.group_by("surface", "arm", "day").agg(users=_.count(), **totals, last_at=_.last_at.max())
+    return str(ibis.to_sql(found, dialect=dialect))
+
+
+def newest(experiment: str, as_of: date | None, *, dialect: str) -> str:
+    """Write the query of the time `last_at` of the newest event that counts, up to a day where one is given."""
+    days = table(schema.user_days).filter(_.experiment == experiment)
+    within = days if as_of is None else days.filter(_.day <= as_of)
+    return str(ibis.to_sql(within.agg(last_at=_.last_at.max()), dialect=dialect))
+
+
+def day_counts_of(rows: Iterable[Mapping[str, Any]]) -> tuple[DayCount, ...]:
+    """Read rows of `counted`; those of one (surface, arm, day) are of disjoint users and are added up."""
+    parts: dict[tuple[Surface, str, date], list[Mapping[str, Any]]] = defaultdict(list)
+    for row in rows:
+        parts[row["surface"], row["arm"], day_of(row["day"])].append(row)
+    return tuple(_added_up(*key, parts[key]) for key in sorted(parts))
+
+
+def _added_up(surface: Surface, arm: str, day: date, rows: Sequence[Mapping[str, Any]]) -> DayCount:
+    def total(name: str) -> int:
+        return sum(int(row[name]) for row in rows)
+
+    newest_at = max(moment_of(row["last_at"]) for row in rows)
+    sums = (total("users"), total("impressions"), total("slates"), total("fallback_slates"))
+    return DayCount(surface, arm, day, *sums, newest_at)

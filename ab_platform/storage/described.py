@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, date, datetime
+
 import ibis
 import ibis.expr.types as ir
 from sqlalchemy import Boolean, Connection, Date, Float, Integer, String, Table, TextClause, Uuid, text
@@ -29,6 +31,17 @@ def dialect_of(connection: Connection) -> str:
 def whole_query(sql: str) -> TextClause:
     """Take a query that is whole as it is: a colon in it marks no parameter."""
     return text(sql.replace(":", r"\:"))
+
+
+def day_of(value: date | str) -> date:
+    """Return a day as SQLite writes it, or as another engine gives it."""
+    return date.fromisoformat(value) if isinstance(value, str) else value
+
+
+def moment_of(value: datetime | str) -> datetime:
+    """Return a moment as SQLite writes it, or as another engine gives it; without a zone it is in UTC."""
+    moment = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 def _type(column: TypeEngine[object]) -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ab_platform.statistics.moments import Moments
-from ab_platform.storage.per_user import PerUser, limb_names, limb_pairs, limbs_of
+from ab_platform.storage.per_user import PerUser, limb_names, limb_pairs, limbs_of, product_names
 
 Pair = tuple[str, str]
 
@@ -34,7 +34,7 @@ class ExactSums:
         return ExactSums(
             _integer(row["n"]),
             {name: _integer(row[f"sum_{name}"]) for name in limb_names(columns)},
-            {(one, other): _integer(row[f"{one}_x_{other}"]) for one, other in limb_pairs(families)},
+            {pair: _integer(row[name]) for pair, name in product_names(families).items()},
         )
 
     @staticmethod

@@ -154,8 +154,8 @@ def sums(
     totals = {f"sum_{name}": limbs[name].sum() for name in names}
     known = implied(families)
     products = {
-        f"{one}_x_{other}": (limbs[one] * limbs[other]).sum()
-        for one, other in limb_pairs(families)
+        name: (limbs[one] * limbs[other]).sum()
+        for (one, other), name in product_names(families).items()
         if (one, other) not in known
     }
     return str(ibis.to_sql(limbs.group_by(keys).agg(n=_.count(), **totals, **products), dialect=dialect))
@@ -184,7 +184,7 @@ def by_age(population: Population, families: Sequence[Sequence[PerUser]], *, dia
     )
     limbs = users.select("surface", "arm", "age", **_limbs(users, columns))
     totals = {f"sum_{name}": limbs[name].sum() for name in limb_names(columns)}
-    products = {f"{one}_x_{other}": (limbs[one] * limbs[other]).sum() for one, other in limb_pairs(families)}
+    products = {name: (limbs[one] * limbs[other]).sum() for (one, other), name in product_names(families).items()}
     return str(
         ibis.to_sql(limbs.group_by("surface", "arm", "age").agg(n=_.count(), **totals, **products), dialect=dialect)
     )
@@ -228,6 +228,11 @@ def limb_pairs(families: Sequence[Sequence[PerUser]]) -> tuple[tuple[str, str], 
         for pair in combinations_with_replacement(limb_names(sorted(set(family))), 2)
     }
     return tuple(sorted(pairs))
+
+
+def product_names(families: Sequence[Sequence[PerUser]]) -> Mapping[tuple[str, str], str]:
+    """Return the name of each product in a query: a number, since two names together are longer than engines take."""
+    return {pair: f"product_{number}" for number, pair in enumerate(limb_pairs(families))}
 
 
 def implied(families: Sequence[Sequence[PerUser]]) -> Mapping[tuple[str, str], str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +14,13 @@ from sqlalchemy import Connection, func, select, text
 
 from ab_platform.events import Surface
 from ab_platform.storage import per_user
-from ab_platform.storage.described import dialect_of, whole_query
+from ab_platform.storage.described import day_of, dialect_of, whole_query
 from ab_platform.storage.exact_sums import ExactSums
 from ab_platform.storage.per_user import PerUser, Population
 from ab_platform.storage.schema import mixed_users
+
+Row = Mapping[str, Any]
+"""A row of a query, by its columns' names, as any engine gives it."""
 
 ROOM = "128MB"
 """Memory of one step of PostgreSQL's plan, where it has as much to do."""
@@ -90,30 +95,17 @@ def cells(
 ) -> tuple[Cell, ...]:
     """Add up the users of each (surface, arm, segments), sorted."""
     query = per_user.sums(population, families, dimensions, dialect=dialect_of(connection))
-    implied = {f"{one}_x_{other}": f"sum_{limb}" for (one, other), limb in per_user.implied(families).items()}
-    found = []
     _make_room(connection)
-    for row in connection.execute(whole_query(query)).mappings():
-        segments = tuple(str(row[f"segment_{place}"]) for place in range(len(dimensions)))
-        whole = {**row, **{product: row[total] for product, total in implied.items()}}
-        found.append(Cell(row["surface"], row["arm"], segments, ExactSums.of(whole, families)))
-    return tuple(sorted(found, key=lambda cell: (cell.surface, cell.arm, cell.segments)))
+    return cells_of(_rows(connection, query), families, dimensions)
 
 
 def values(connection: Connection, population: Population, *, columns: Sequence[PerUser]) -> tuple[UserValues, ...]:
     """Read the users' rows, a surface at a time."""
     query = per_user.values(population, columns, dialect=dialect_of(connection))
     rows = connection.execute(whole_query(query)).all()
-    order = sorted(set(columns))
-    surfaces = np.array([row[1] for row in rows], dtype=object)
-    users, arms = (np.array([row[place] for row in rows], dtype=object) for place in (0, 2))
-    whole = np.array([row[3:] for row in rows], dtype=np.float64).reshape(len(rows), len(order))
-    table = whole[:, [order.index(column) for column in columns]] / [column.steps for column in columns]
-    return tuple(
-        UserValues(surface, users[among], arms[among], table[among])
-        for surface in sorted(set(surfaces.tolist()))
-        for among in [surfaces == surface]
-    )
+    users, surfaces, arms = (np.array([row[place] for row in rows], dtype=object) for place in range(3))
+    whole = np.array([row[3:] for row in rows], dtype=np.float64).reshape(len(rows), len(set(columns)))
+    return values_of(users, surfaces, arms, whole, columns=columns)
 
 
 def by_age(
@@ -121,19 +113,13 @@ def by_age(
 ) -> tuple[AgeCell, ...]:
     """Add up what users did on each day since their exposure's, of those who came then; sorted."""
     query = per_user.by_age(population, families, dialect=dialect_of(connection))
-    found = [
-        AgeCell(row["surface"], row["arm"], int(row["age"]), ExactSums.of(dict(row), families))
-        for row in connection.execute(whole_query(query)).mappings()
-    ]
-    return tuple(sorted(found, key=lambda cell: (cell.surface, cell.arm, cell.age)))
+    return ages_of(_rows(connection, query), families)
 
 
 def exposed_by_day(connection: Connection, population: Population) -> tuple[ExposedOn, ...]:
     """Count users by the day of their exposure; sorted."""
     query = per_user.exposed_by_day(population, dialect=dialect_of(connection))
-    rows = connection.execute(whole_query(query)).mappings()
-    found = [ExposedOn(row["surface"], row["arm"], _date(row["exposed_on"]), int(row["users"])) for row in rows]
-    return tuple(sorted(found, key=lambda each: (each.surface, each.arm, each.day)))
+    return exposed_of(_rows(connection, query))
 
 
 def first_exposed(
@@ -141,16 +127,7 @@ def first_exposed(
 ) -> tuple[FirstExposed, ...]:
     """Count users by the day of their first exposure on any surface; sorted."""
     query = per_user.first_exposures(population, dimensions, dialect=dialect_of(connection))
-    found = [
-        FirstExposed(
-            row["arm"],
-            _date(row["exposed_on"]),
-            tuple(str(row[f"segment_{place}"]) for place in range(len(dimensions))),
-            int(row["users"]),
-        )
-        for row in connection.execute(whole_query(query)).mappings()
-    ]
-    return tuple(sorted(found, key=lambda each: (each.day, each.arm, each.segments)))
+    return first_of(_rows(connection, query), dimensions)
 
 
 def count_mixed(connection: Connection, experiment: str, *, as_of: date) -> int:
@@ -160,12 +137,76 @@ def count_mixed(connection: Connection, experiment: str, *, as_of: date) -> int:
     return connection.execute(query.where(mixed_users.c.experiment == experiment, mixed_users.c.at <= end)).scalar_one()
 
 
+def cells_of(rows: Iterable[Row], families: Sequence[Sequence[PerUser]], dimensions: Sequence[str]) -> tuple[Cell, ...]:
+    """Read rows of `per_user.sums`; sums of one (surface, arm, segments) are of disjoint users and are added up."""
+    names = per_user.product_names(families)
+    implied = {names[pair]: f"sum_{limb}" for pair, limb in per_user.implied(families).items()}
+    parts: dict[tuple[Surface, str, tuple[str, ...]], list[ExactSums]] = defaultdict(list)
+    for row in rows:
+        whole = {**row, **{product: row[total] for product, total in implied.items()}}
+        parts[row["surface"], row["arm"], _segments(row, dimensions)].append(ExactSums.of(whole, families))
+    return tuple(Cell(*key, ExactSums.total(parts[key])) for key in sorted(parts))
+
+
+def values_of(
+    users: NDArray[np.object_],
+    surfaces: NDArray[np.object_],
+    arms: NDArray[np.object_],
+    whole: NDArray[np.float64],
+    *,
+    columns: Sequence[PerUser],
+) -> tuple[UserValues, ...]:
+    """Divide rows of `per_user.values` by surface.
+
+    Args:
+        users: `(rows,)` sorted on each surface.
+        surfaces: `(rows,)`.
+        arms: `(rows,)`.
+        whole: `(rows, columns)` in steps, the columns in their own order.
+        columns: in the order asked for.
+    """
+    order = sorted(set(columns))
+    table = whole[:, [order.index(column) for column in columns]] / [column.steps for column in columns]
+    return tuple(
+        UserValues(surface, users[among], arms[among], table[among])
+        for surface in sorted(set(surfaces.tolist()))
+        for among in [surfaces == surface]
+    )
+
+
+def ages_of(rows: Iterable[Row], families: Sequence[Sequence[PerUser]]) -> tuple[AgeCell, ...]:
+    """Read rows of `per_user.by_age`, and add up those of one (surface, arm, age)."""
+    parts: dict[tuple[Surface, str, int], list[ExactSums]] = defaultdict(list)
+    for row in rows:
+        parts[row["surface"], row["arm"], int(row["age"])].append(ExactSums.of(row, families))
+    return tuple(AgeCell(*key, ExactSums.total(parts[key])) for key in sorted(parts))
+
+
+def exposed_of(rows: Iterable[Row]) -> tuple[ExposedOn, ...]:
+    """Read rows of `per_user.exposed_by_day`, and add up those of one (surface, arm, day)."""
+    users: Counter[tuple[Surface, str, date]] = Counter()
+    for row in rows:
+        users[row["surface"], row["arm"], day_of(row["exposed_on"])] += int(row["users"])
+    return tuple(ExposedOn(*key, users[key]) for key in sorted(users))
+
+
+def first_of(rows: Iterable[Row], dimensions: Sequence[str]) -> tuple[FirstExposed, ...]:
+    """Read rows of `per_user.first_exposures`, and add up those of one (arm, day, segments)."""
+    users: Counter[tuple[date, str, tuple[str, ...]]] = Counter()
+    for row in rows:
+        users[day_of(row["exposed_on"]), row["arm"], _segments(row, dimensions)] += int(row["users"])
+    return tuple(FirstExposed(arm, day, segments, users[day, arm, segments]) for day, arm, segments in sorted(users))
+
+
+def _rows(connection: Connection, query: str) -> Iterable[Row]:
+    return connection.execute(whole_query(query)).mappings()  # type: ignore[return-value]
+
+
+def _segments(row: Row, dimensions: Sequence[str]) -> tuple[str, ...]:
+    return tuple(str(row[f"segment_{place}"]) for place in range(len(dimensions)))
+
+
 def _make_room(connection: Connection) -> None:
     """Let PostgreSQL group a million users in memory, in this transaction; its 4 MB would write them to disk."""
     if connection.dialect.name == "postgresql":
         connection.execute(text(f"SET LOCAL work_mem = '{ROOM}'"))
-
-
-def _date(value: date | str) -> date:
-    """Return a day as SQLite writes it, or as PostgreSQL gives it."""
-    return date.fromisoformat(value) if isinstance(value, str) else value

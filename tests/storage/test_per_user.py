@@ -114,6 +114,12 @@ def test_segments_divide_the_users_and_add_up_to_all_of_them_to_the_digit(weeks:
         assert ExactSums.total(parts) == cell.sums
 
 
+def test_products_of_columns_with_long_names_are_found_again(weeks: Store) -> None:
+    slow = PerUser("first_click_seconds", "before")
+    [cell] = weeks.cells(population(earlier=("earlier",)), [[slow, SECONDS]])
+    assert cell.sums.moments([slow, SECONDS]).n == 3
+
+
 @pytest.mark.parametrize(
     ("count", "group"),
     [(4, "0-4"), (5, "5-10"), (10, "5-10"), (11, "11-50"), (51, "51-100"), (100, "51-100"), (101, "100+")],
