@@ -41,6 +41,7 @@ from ab_platform.storage.store import (
     TitleGroups,
     UserValues,
 )
+from ab_platform.storage.warehouse.reads import UserReads
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,13 +65,14 @@ class Users:
     exposed: tuple[ExposedOn, ...]
 
 
-def analyze(store: Store, key: str, *, as_of: date | None = None) -> Readout:
+def analyze(store: Store, key: str, *, as_of: date | None = None, reads: UserReads | None = None) -> Readout:
     """Roll up what is new, compute every row of the table, and store it by `as_of`.
 
     Args:
-        store: holds events, user-days and results.
+        store: holds experiments and results.
         key: the experiment.
         as_of: last day (UTC, inclusive) that counts; by default the day of the newest event.
+        reads: what reads the users; the store by default. Whoever does gives the same digits.
 
     Raises:
         NotFoundError: for an unknown experiment, or one without a single event.
@@ -78,15 +80,16 @@ def analyze(store: Store, key: str, *, as_of: date | None = None) -> Readout:
     """
     launch = store.experiment(key)
     # Of every experiment: what users did in earlier ones takes variance out of this one.
-    store.roll_up()
-    watermark = store.watermark(key, as_of)
+    reads = reads or store
+    reads.roll_up()
+    watermark = reads.watermark(key, as_of)
     if watermark is None:
         raise NotFoundError(f"{key} has no events that count yet; replay visits: `abp replay {key}`")
     as_of = as_of or watermark.astimezone(UTC).date()
     population = population_of(store, launch, as_of)
     plans = plan_rows(launch.experiment, before=bool(population.earlier))
-    users = _read_users(store, launch, population, plans)
-    store.write_readout(_stored(store, launch, users, plans, watermark))
+    users = _read_users(reads, launch, population, plans)
+    store.write_readout(_stored(store, reads, launch, users, plans, watermark))
     return readout(store, key, as_of=as_of)
 
 
@@ -180,20 +183,20 @@ def _day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
 
 
-def _read_users(store: Store, launch: Launch, population: Population, plans: Sequence[RowPlan]) -> Users:
-    attributes = store.attributes(population.dataset)
+def _read_users(reads: UserReads, launch: Launch, population: Population, plans: Sequence[RowPlan]) -> Users:
+    attributes = reads.attributes(population.dataset)
     _require_covariates(launch.experiment, attributes)
     days = (population.as_of - launch.starts_at.astimezone(UTC).date()).days + 1
     families = _families(plans)
     cells = {
-        dimensions: store.cells(population, families, dimensions)
+        dimensions: reads.cells(population, families, dimensions)
         for dimensions in batches(launch.experiment, attributes, days)
     }
     columns = _row_columns(launch.experiment, plans)
-    rows = by_surface(store.user_values(population, columns)) if columns else {}
+    rows = by_surface(reads.user_values(population, columns)) if columns else {}
     covered = any(plan.row.metric.statistic == "coverage" for plan in plans)
-    groups = store.title_groups(population) if covered else ()
-    return Users(population, cells, rows, columns, groups, store.exposed_by_day(population))
+    groups = reads.title_groups(population) if covered else ()
+    return Users(population, cells, rows, columns, groups, reads.exposed_by_day(population))
 
 
 def _families(plans: Sequence[RowPlan]) -> tuple[tuple[PerUser, ...], ...]:
@@ -218,7 +221,9 @@ def _require_covariates(experiment: Experiment, attributes: Mapping[str, int]) -
             )
 
 
-def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan], watermark: datetime) -> Stored:
+def _stored(
+    store: Store, reads: UserReads, launch: Launch, users: Users, plans: Sequence[RowPlan], watermark: datetime
+) -> Stored:
     experiment, as_of = launch.experiment, users.population.as_of
     look = monitored(launch, users.exposed, as_of)
     compare = _comparing(launch, users)
@@ -228,13 +233,13 @@ def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan]
     ]
     lifts = lift_rows(experiment, found, look, as_of=as_of, watermark=watermark)
     dimensions = experiment.analysis.segments
-    first = store.first_exposed(users.population, dimensions)
+    first = reads.first_exposed(users.population, dimensions)
     changes = store.changes(experiment.key)
     splits = split_rows(launch, changes, users.exposed, first, dimensions, as_of=as_of, watermark=watermark)
     rows, tests = segment_rows(experiment, plans, users.cells, look, as_of=as_of)
     aging = [plan for plan in plans if ages_apply(plan)]
     ages = (
-        store.by_age(users.population, [plan.columns[: len(plan.row.metric.columns)] for plan in aging])
+        reads.by_age(users.population, [plan.columns[: len(plan.row.metric.columns)] for plan in aging])
         if aging
         else ()
     )
@@ -243,11 +248,11 @@ def _stored(store: Store, launch: Launch, users: Users, plans: Sequence[RowPlan]
         as_of,
         watermark,
         sum(each.users for each in first),
-        store.mixed_users(experiment.key, as_of),
+        reads.mixed_users(experiment.key, as_of),
         _told(experiment, users.population, look),
     )
     known = truths(experiment, store.outcomes(experiment.key), changes)
-    counts = store.day_counts(experiment.key, as_of)
+    counts = reads.day_counts(experiment.key, as_of)
     dataset = store.dataset(users.population.dataset)
     return Stored(
         counted,
