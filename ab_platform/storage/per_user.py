@@ -95,14 +95,18 @@ KNOWN_BEFORE = PerUser("known", "before")
 
 def exposed_users(population: Population) -> ir.Table:
     """Select who counts: (user_id, surface, arm, exposed_on) of the exposures up to the day, inclusive."""
+    mixed = table(schema.mixed_users).filter(_.experiment == population.experiment, _.at.date() <= population.as_of)
+    return exposed(population).anti_join(mixed.select("user_id"), "user_id")
+
+
+def exposed(population: Population) -> ir.Table:
+    """Select who counts but for the mixed users, who are still there: (user_id, surface, arm, exposed_on)."""
     spans = table(schema.experiments).filter(_.experiment == population.experiment)
     spans = spans.select("experiment", "ends_at", "stopped_at")
-    mixed = table(schema.mixed_users).filter(_.experiment == population.experiment, _.at.date() <= population.as_of)
     return (
         table(schema.exposures)
         .join(spans, "experiment")
         .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at < _end_of(population.as_of))
-        .anti_join(mixed.select("user_id"), "user_id")
         .select("user_id", "surface", "arm", exposed_on=_.at.date())
     )
 
@@ -266,9 +270,15 @@ def _limbs(users: ir.Table, columns: Iterable[PerUser]) -> dict[str, ir.Value]:
         if column.steps == 1:
             limbs[column.label] = whole
         else:
-            # Shifted, a sum below 0 is rounded down: the lower limb is never negative, on either engine.
-            limbs |= {f"{column.label}_high": whole >> LIMB_BITS, f"{column.label}_low": whole & (LIMB - 1)}
+            high, low = divided(whole)
+            limbs |= {f"{column.label}_high": high, f"{column.label}_low": low}
     return limbs
+
+
+def divided(whole: ir.Value) -> tuple[ir.Value, ir.Value]:
+    """Divide whole steps into their high and their low limb."""
+    # Shifted, a sum below 0 is rounded down: the lower limb is never negative, on either engine.
+    return whole >> LIMB_BITS, whole & (LIMB - 1)
 
 
 def _parts(
@@ -280,7 +290,7 @@ def _parts(
     if during:
         yield _during(users, population, during), True
     if names["before"]:
-        yield _before(users, population, names["before"], dialect), True
+        yield before(users, population, names["before"], dialect), True
     for name in sorted({*names["attribute"], *names["attribute_known"]}):
         stored = table(schema.user_attributes).filter(_.dataset == population.dataset, _.name == name)
         yield stored.select(of_user=_.user_id, **{f"raw_{name}": _.value.cast("float64")}), False
@@ -300,8 +310,11 @@ def _during(users: ir.Table, population: Population, names: Sequence[Column]) ->
     return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(**totals)
 
 
-def _before(users: ir.Table, population: Population, names: Sequence[Column], dialect: str) -> ir.Table:
-    """Total what users did on the surface on the days before their exposure's, in earlier experiments."""
+def before(users: ir.Table, population: Population, names: Sequence[Column], dialect: str) -> ir.Table:
+    """Total what users did on the surface on the days before their exposure's, in earlier experiments.
+
+    Gives (of_user, of_surface, before_sum_known, before_sum_NAME of each measure), of those with such a day.
+    """
     days = table(schema.user_days).filter(_.experiment.isin(population.earlier or ("",)))
     if population.ended_before:
         totals = {f"before_sum_{name}": _total(days, name) for name in _measures(names)}
@@ -352,21 +365,22 @@ def _measures(names: Sequence[Column]) -> tuple[Measure, ...]:
     return tuple(measure for measure in MEASURES if measure in wanted)
 
 
-def _day_steps(days: ir.Table, measure: Column) -> ir.Value:
+def day_steps(days: ir.Table, measure: Column) -> ir.Value:
+    """Return what a user-day counts, in whole steps."""
     steps: int = STEPS.get(measure, 1)  # type: ignore[call-overload]
     return days[measure] if steps == 1 else in_steps(days[measure], steps)
 
 
 def _total(days: ir.Table, measure: Column) -> ir.Value:
     """Add up a user's days: as floats, in which whole steps are exact; PostgreSQL makes slow numerics of 64 bits."""
-    steps = _day_steps(days, measure)
+    steps = day_steps(days, measure)
     return steps.sum() if measure not in STEPS else steps.cast("float64").sum().cast("int64")
 
 
 def _day_value(days: ir.Table, name: Column) -> ir.Value:
     if name == "clicked":
         return (days.clicks > 0).ifelse(1, 0).cast("int64")
-    return _day_steps(days, name)
+    return day_steps(days, name)
 
 
 def _returned(days: ir.Table, after: int) -> ir.Value:

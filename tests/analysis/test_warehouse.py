@@ -24,6 +24,7 @@ from tests.storage.warehouse.exported import exported
 USERS = 90
 RULES = {
     "plain": AnalysisRule(covariates=()),
+    "before": AnalysisRule(covariates=("before",)),
     "every source": AnalysisRule(covariates=("before", "age"), segments=("device", "interactions", "cohort")),
     "predicted": AnalysisRule(covariates=("prediction",), covariate_days=5),
 }

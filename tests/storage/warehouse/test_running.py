@@ -1,0 +1,186 @@
+"""Running totals give the sums of all users at once, to the digit, and only what changed is made anew."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+from shutil import rmtree
+
+import pyarrow as pa
+import pytest
+
+from ab_platform.analysis.readout import population_of
+from ab_platform.events import Click, Impression, Watch, event_id
+from ab_platform.storage import running_totals
+from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
+from ab_platform.storage.per_user_statements import Cell
+from ab_platform.storage.store import Store, open_store
+from ab_platform.storage.warehouse import ArchiveReads
+from ab_platform.storage.warehouse.duck import Duck
+from ab_platform.storage.warehouse.engine import Source
+from tests.analysis.made import DATASET, KEY, START
+from tests.analysis.test_warehouse import RULES, world
+from tests.storage.warehouse.exported import exported
+
+FAMILIES = (
+    (PerUser("watch_seconds"), PerUser("watch_seconds", "before"), KNOWN_BEFORE),
+    (PerUser("clicks"), PerUser("impressions"), PerUser("clicks", "before"), PerUser("impressions", "before")),
+    (PerUser("clicked"), PerUser("clicked", "before"), KNOWN_BEFORE),
+)
+FIRST = START.date()
+DAYS = [FIRST + timedelta(days=day) for day in range(6)]
+
+
+class Counting(Duck):
+    """DuckDB that says what was asked of it."""
+
+    def __init__(self, beside: Path) -> None:
+        super().__init__(beside)
+        self.asked: list[str] = []
+
+    def answer(self, query: str, sources: Sequence[Source]) -> pa.Table:
+        self.asked.append(next((source.name for source in sources if source.name == running_totals.NAME), "users"))
+        return super().answer(query, sources)
+
+
+class Kept:
+    """A store, its archive, and an engine that counts."""
+
+    def __init__(self, store: Store, folder: Path) -> None:
+        self.store, self.folder = store, folder
+        self.engine = Counting(folder.parent)
+        self.publish()
+
+    def publish(self) -> None:
+        self.archive = exported(self.store, self.folder)
+        self.reads = ArchiveReads(self.store, self.archive, self.engine)
+
+    def population(self, day: date) -> Population:
+        return population_of(self.store, self.store.experiment(KEY), day)
+
+    def equal(self, day: date) -> int:
+        """Require the digits of the database, and return how many queries that took."""
+        self.engine.asked.clear()
+        assert self.cells(day) == self.store.cells(self.population(day), FAMILIES)
+        return len(self.engine.asked)
+
+    def cells(self, day: date) -> tuple[Cell, ...]:
+        return self.reads.cells(self.population(day), FAMILIES)
+
+    def rows(self) -> set[str]:
+        return {str(path.relative_to(self.folder)) for path in self.folder.glob("running/*/*/*.parquet")}
+
+
+@pytest.fixture
+def store(sqlite_url: str) -> Iterator[Store]:
+    """Which database exported the archive makes no difference to what is read of it."""
+    opened = open_store(sqlite_url, migrate=False)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def kept(store: Store, tmp_path: Path) -> Iterator[Kept]:
+    world(store, RULES["before"])
+    made = Kept(store, tmp_path / "archive")
+    yield made
+    made.engine.close()
+
+
+@pytest.mark.parametrize("ends_before", [True, False])
+def test_day_after_day_gives_what_all_users_at_once_give(store: Store, tmp_path: Path, ends_before: bool) -> None:
+    world(store, RULES["before"], ends_before=ends_before)
+    kept = Kept(store, tmp_path / "archive")
+    for day in DAYS:
+        assert kept.equal(day)
+    kept.engine.close()
+
+
+def test_days_that_were_skipped_are_made_with_the_next_one(kept: Kept) -> None:
+    kept.equal(DAYS[1])
+    assert kept.equal(DAYS[4]) == 2 * kept.archive.shards
+
+
+def test_a_look_at_an_earlier_day_asks_nothing_of_the_engine(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    assert kept.equal(DAYS[2]) == 0
+
+
+def test_a_repetition_asks_nothing_of_the_engine(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    kept.publish()
+    assert kept.equal(DAYS[4]) == 0
+
+
+def test_columns_that_were_not_asked_for_before_are_added_up_from_the_rows_that_are_there(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    kept.engine.asked.clear()
+    one = FAMILIES[1][::-1], FAMILIES[0], FAMILIES[2]
+    assert kept.reads.cells(kept.population(DAYS[4]), one) == kept.store.cells(kept.population(DAYS[4]), one)
+    assert set(kept.engine.asked) == {running_totals.NAME}
+
+
+def test_a_late_event_makes_its_users_shard_anew_from_its_day_on(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    before = kept.rows()
+    late(kept.store, DAYS[2])
+    kept.publish()
+    assert kept.equal(DAYS[4]) == 2
+    new = kept.rows() - before
+    assert {path.split("/")[2] for path in new} == {f"day={day}" for day in DAYS[2:5]}
+    assert len({path.split("/")[3][:2] for path in new}) == 1
+
+
+def test_an_event_of_the_time_before_makes_its_users_shard_anew(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    before = kept.rows()
+    late(kept.store, FIRST - timedelta(days=6), experiment="before")
+    kept.publish()
+    assert kept.equal(DAYS[4]) == 2
+    assert len(kept.rows() - before) == 5
+
+
+def test_after_the_end_all_users_at_once_are_added_up_unless_totals_are_there(kept: Kept) -> None:
+    assert kept.equal(DAYS[5]) == kept.archive.shards
+    assert not kept.rows()
+    kept.equal(DAYS[4])
+    assert kept.equal(DAYS[5]) == 2 * kept.archive.shards
+
+
+def test_rows_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    [sums] = kept.folder.glob("running/*/sums-*.json")
+    sums.write_bytes(sums.read_bytes()[:-9])
+    rmtree(kept.folder / "running" / KEY / f"day={DAYS[2]}")
+    assert kept.equal(DAYS[4])
+
+
+def late(store: Store, day: date, experiment: str = KEY) -> None:
+    """Record what a user who had been exposed did on a day, with a click and a watch, and roll up."""
+    user, arm = somebody(store, experiment)
+    at = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=23, minutes=50)
+    slate, shown = event_id(at, "late slate"), event_id(at, "late impression")
+    store.record(
+        [
+            Impression(shown, experiment, user, arm, "home_card", "t3", at, slate, 0, arm),
+            Click(event_id(at, "late click"), experiment, user, arm, "home_card", "t3", at, shown),
+            Watch(event_id(at, "late watch"), experiment, user, arm, "home_card", "t3", at, shown, 61.5),
+        ]
+    )
+    store.roll_up()
+
+
+def somebody(store: Store, experiment: str) -> tuple[str, str]:
+    """Return a user whom the first day's exposure counts and no second arm took out, and the arm."""
+    first = store.experiment(experiment).starts_at.date()
+    by_day = [
+        {
+            (user, arm)
+            for of in store.user_values(Population(experiment, day, DATASET), [PerUser("clicks")])
+            if of.surface == "home_card"
+            for user, arm in zip(of.users.tolist(), of.arms.tolist(), strict=True)
+        }
+        for day in (first, DAYS[5])
+    ]
+    return min(set.intersection(*by_day))
