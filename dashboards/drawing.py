@@ -1,4 +1,4 @@
-"""Show charts that were drawn before: making and checking one takes a tenth of a second, reading it back none."""
+"""Show charts that were drawn before: making one takes a while, reading it back none."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import altair as alt
 import streamlit as st
+from altair.utils.schemapi import debug_mode
 
 from ab_platform.reporting.charts.export import as_png, as_svg
 
@@ -83,7 +84,11 @@ def _made(draw: Callable[[], alt.LayerChart], write: Writer) -> str | bytes:
 
 @st.cache_data(max_entries=MOST_KEPT, show_spinner=False)
 def _drawn(_draw: Callable[[], alt.LayerChart], name: str, content: tuple[object, ...]) -> Picture:
-    """Return a chart without Altair's own theme, which would come before the page's."""
-    drawn: Picture = _draw().to_dict()
+    """Return a chart without Altair's own theme, which would come before the page's.
+
+    Altair would hold each part against its schema, as the tests do, and that takes longer than all the rest.
+    """
+    with debug_mode(False):
+        drawn: Picture = _draw().to_dict(validate=False)
     drawn.pop("config", None)
     return drawn

@@ -139,7 +139,7 @@ def _draw(plan: PowerPlan, drawn: list[Curve]) -> None:
         return
     against = dials.side("against", "Lift found against", "users", words={"users": "users", "days": "days"})
     draw = partial(curves, plan, drawn, against="days" if against == "days" else "users")
-    st.altair_chart(draw(), width="stretch")
+    st.vega_lite_chart(drawing.picture(draw, "plan", plan, drawn, against), width="stretch", key="plan")
     drawing.files(draw, f"{plan.experiment}-plan", title="Curves")
 
 

@@ -82,7 +82,7 @@ def _record(each: Difference, found: Comparison, shared: Axis) -> Record:
 
 
 def _zero() -> alt.Chart:
-    zero: alt.Chart = alt.Chart(values([{"zero": 0.0}])).mark_rule(color=NEUTRAL, opacity=0.7).encode(x="zero:Q")
+    zero: alt.Chart = alt.Chart(values([{"zero": 0.0}])).mark_rule(color=NEUTRAL, opacity=0.7).encode(x=alt.X("zero:Q"))
     return zero
 
 
@@ -92,7 +92,7 @@ def _ranges(points: alt.InlineData, y: alt.Y) -> alt.Chart:
         alt.Chart(points)
         .transform_filter(reach)
         .mark_rule(strokeWidth=2)
-        .encode(y=y, x=alt.X("low:Q"), x2="high:Q", color=_colour(), tooltip=_tooltip())
+        .encode(y=y, x=alt.X("low:Q"), x2=alt.X2("high:Q"), color=_colour(), tooltip=_tooltip())
     )
     return drawn
 

@@ -110,7 +110,7 @@ def contractions(found: Findings) -> alt.LayerChart:
         )
     )
     said = "; ".join(f"{each.name}, {each.kind}: {each.value:.3g}" for each in ratios)
-    one = alt.Chart(values([{"one": 1.0}])).mark_rule(color=NEUTRAL, strokeDash=[4, 3], aria=False).encode(x="one:Q")
+    one = alt.Chart(values([{"one": 1.0}])).mark_rule(color=NEUTRAL, strokeDash=[4, 3], aria=False).encode(x=alt.X("one:Q"))
     drawn = alt.LayerChart(layer=[one, dots])
     return drawn.properties(height=ROW * len(order), description=f"What alignment contracts. {said}.")
 
@@ -143,7 +143,7 @@ def _bars(found: Findings, bars: Sequence[Bar], title: str, description: str) ->
         color=alt.Color("arm:N", scale=alt.Scale(domain=arms, range=list(arm_colours(len(arms)))), legend=None),
         tooltip=["arm:N", "group:N", alt.Tooltip("value:Q", title=title, format=FIGURE), alt.Tooltip("told:N")],
     )
-    figures = base.mark_text(dy=-7, fontSize=11, color=NEUTRAL, aria=False).encode(text="figure:N")
+    figures = base.mark_text(dy=-7, fontSize=11, color=NEUTRAL, aria=False).encode(text=alt.Text("figure:N"))
     listed = "; ".join(f"{bar.arm}, {bar.group}: {bar.value:.3g}" for bar in bars)
     chart = alt.LayerChart(layer=[drawn, figures])
     return chart.properties(height=HEIGHT, description=f"{description} {listed}.")

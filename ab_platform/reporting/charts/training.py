@@ -102,7 +102,7 @@ def _lines(points: alt.InlineData, arms: Sequence[str]) -> alt.Chart:
     faint = alt.condition(alt.datum["faint"], alt.value(0.3), alt.value(0.95))
     wide = alt.condition(alt.datum["faint"], alt.value(1), alt.value(2))
     lines = _encoded(alt.Chart(points).mark_line(interpolate="linear"), arms)
-    return lines.encode(detail="curve:N", opacity=faint, strokeWidth=wide)
+    return lines.encode(detail=alt.Detail("curve:N"), opacity=faint, strokeWidth=wide)
 
 
 def _lasts(points: alt.InlineData, arms: Sequence[str]) -> alt.Chart:
