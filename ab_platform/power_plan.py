@@ -133,8 +133,8 @@ def told(experiment: Experiment, rows: Sequence[RowPower]) -> Iterator[str]:
     first = rows[0]
     family = family_size(experiment)
     shared = f" for each of {family} primary rows, {experiment.alpha:g} for all" if family > 1 else ""
-    missed = f" each, {experiment.power:.0%} for all rows together" if experiment.guardrails else ""
-    yield f"Power {first.power:.0%}{missed}, alpha {first.alpha:g}{shared}."
+    missed = f" each, {100 * experiment.power:.0f} % for all rows together" if experiment.guardrails else ""
+    yield f"Power {100 * first.power:.0f} %{missed}, alpha {first.alpha:g}{shared}."
     if experiment.analysis.monitoring != "fixed":
         name = experiment.analysis.monitoring.replace("_", " ")
         yield f"Monitoring is {name}: {first.inflation:.2f} times the users of a single look."
@@ -143,7 +143,7 @@ def told(experiment: Experiment, rows: Sequence[RowPower]) -> Iterator[str]:
 def _told_variation(experiment: Experiment, variation: Variation) -> str:
     said = f"coefficient of variation {variation.coefficient:.2f} ({variation.source})"
     if variation.variance_saved is not None:
-        return f"{said}; covariates save {max(variation.variance_saved, 0.0):.0%} of the variance"
+        return f"{said}; covariates save {100 * max(variation.variance_saved, 0.0):.0f} % of the variance"
     names = ", ".join(experiment.analysis.covariates)
     return f"{said}; what covariates ({names}) save is unknown and not counted on" if names else said
 

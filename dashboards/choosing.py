@@ -67,19 +67,23 @@ def choice(
     default: str | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> str:
-    """Let one of a few be chosen; the address keeps it, so that a link leads back to the same page.
+    """Let one of a few be chosen; the address keeps it where it is not what is shown anyway.
 
     Raises:
         NotFoundError: when the address names none of them.
     """
     remembered = st.session_state.get(REMEMBERED + name)
-    fallback = remembered if remembered in options else default
-    asked = st.query_params.get(name, fallback or options[0])
+    standing = default or options[0]
+    asked = st.query_params.get(name, remembered if remembered in options else standing)
     index = options.index(asked) if asked in options else None
     chosen = st.selectbox(label, options, index=index, key=name, placeholder="Choose", on_change=on_change, width=280)
     if chosen is None:
         raise NotFoundError(f"the link asks for {name} '{asked}', which is not here; {nearest(asked, options)}")
-    st.query_params[name] = chosen
+    if chosen == standing:
+        # What is shown anyway stays out of the address: each change of it is a step for the browser's way back.
+        st.query_params.pop(name, None)
+    else:
+        st.query_params[name] = chosen
     st.session_state[REMEMBERED + name] = chosen
     return chosen
 

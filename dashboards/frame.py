@@ -91,15 +91,21 @@ def stylesheet() -> str:
     return reporting.stylesheet() + (files("dashboards") / "style.css").read_text(encoding="utf-8")
 
 
-def heading(title: str, subtitle: str = "") -> str:
+def titled(page: str, subject: str = "") -> str:
+    """Name a page as every page is named: by its title in the navigation, then by what it is about."""
+    return f"{page}: {subject}" if subject else page
+
+
+def heading(page: str, subtitle: str = "", *, of: str = "") -> str:
     """Say what a page is about, as its one first heading.
 
     Args:
-        title: what is shown, and of which experiment.
+        page: its title in the navigation.
         subtitle: the question that the page answers, in a sentence.
+        of: the experiment, or what else it is about.
     """
     told = f"<p>{escape(subtitle)}</p>" if subtitle else ""
-    return f'<header class="abp-frame heading"><h1>{escape(title)}</h1>{told}</header>'
+    return f'<header class="abp-frame heading"><h1>{escape(titled(page, of))}</h1>{told}</header>'
 
 
 def standing(launch: Launch, as_of: date) -> str:

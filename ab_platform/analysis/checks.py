@@ -11,10 +11,11 @@ from ab_platform.events import Surface
 from ab_platform.lineage import Change, Launch, phases
 from ab_platform.metrics import SURFACE_LABELS
 from ab_platform.results import Check, CheckName, CheckStatus, Look, SampleRatioRow
+from ab_platform.statistics.decision import MOST_MIXED
 from ab_platform.storage.store import DayCount, ExposedOn
 
-MANY_MIXED = 0.001
-"""Share of users seen in several arms beyond which something moves users; below it, a shared device may."""
+SOME_MIXED = 0.001
+"""Share of users seen in several arms that is told of, as something moves them; up to it, shared devices may."""
 
 LATE, LOST = timedelta(hours=3), timedelta(hours=24)
 """Time without events that is told of, as two hourly roll-ups may fail unseen; and that means events are lost."""
@@ -79,10 +80,10 @@ def checks(data: Data) -> tuple[Check, ...]:
 def _mixed_users(data: Data) -> Check:
     mixed, users = data.look.mixed_users, data.look.users + data.look.mixed_users
     share = mixed / max(users, 1)
-    status: CheckStatus = "healthy" if not mixed else "warning" if share <= MANY_MIXED else "unhealthy"
+    status: CheckStatus = "unhealthy" if share > MOST_MIXED else "warning" if share > SOME_MIXED else "healthy"
     told = (
         f"{mixed:,} of {users:,} users ({_percent(share)}) were seen in several arms and are left out; "
-        f"at most {_percent(MANY_MIXED)} may be"
+        f"at most {_percent(SOME_MIXED)} may be"
     )
     return _check(
         data,

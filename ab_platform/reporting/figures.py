@@ -78,7 +78,9 @@ def unbounded(row: LiftRow | SegmentRow) -> bool:
 
 
 def percent(fraction: float | None, decimals: int) -> str:
-    """Print a lift with its sign."""
+    """Print a lift with its sign; one of zero has none, and no decimals, since it was not rounded to be one."""
+    if fraction == 0.0:
+        return "0 %"
     return ABSENT if fraction is None else f"{100 * fraction:+z,.{decimals}f} %"
 
 

@@ -33,10 +33,12 @@ class Health(NamedTuple):
     Attributes:
         status: the worst of what was looked at.
         reason: why, as a clause without a full stop: all that was found of that status, the split first.
+        brief: the same without figures, for where there is little room.
     """
 
     status: CheckStatus
     reason: str
+    brief: str
 
 
 def overall(
@@ -55,12 +57,17 @@ def overall(
     """
     found = [*_splits(sample_ratios), *_checks(checks)]
     if not any(each.status == "unhealthy" for each in found):
-        found += [Health("unhealthy", row.reason) for row in decisions if row.outcome == "unhealthy"]
+        found += [Health("unhealthy", row.reason, row.reason) for row in decisions if row.outcome == "unhealthy"]
     for status in WORST_FIRST:
-        reasons = list(dict.fromkeys(each.reason for each in found if each.status == status))
-        if reasons:
-            return Health(status, "; ".join(reasons))
-    return Health("healthy", SOUND if checks else UNCHECKED)
+        of_status = [each for each in found if each.status == status]
+        if of_status:
+            return Health(status, _joined(each.reason for each in of_status), _joined(each.brief for each in of_status))
+    sound = SOUND if checks else UNCHECKED
+    return Health("healthy", sound, sound)
+
+
+def _joined(clauses: Iterable[str]) -> str:
+    return "; ".join(dict.fromkeys(clauses))
 
 
 def place(scope: str) -> str:
@@ -74,19 +81,24 @@ def place(scope: str) -> str:
 def _splits(rows: Sequence[SampleRatioRow]) -> Iterator[Health]:
     of_all = next((row for row in rows if row.scope == "all"), None)
     if of_all is None:
-        yield Health("unknown", NOT_ANALYSED if not rows else "the split of all users was not tested")
+        told = NOT_ANALYSED if not rows else "the split of all users was not tested"
+        yield Health("unknown", told, told)
     elif of_all.p_value is None and not of_all.alarm:
-        yield Health("unknown", f"the split is unknown{_why(of_all.reason)}")
+        yield _told("unknown", "the split is unknown", _why(of_all.reason))
     for row in rows:
         if row.alarm:
-            yield Health("unhealthy", f"the split of {place(row.scope)} alarms{_why(row.reason)}")
+            yield _told("unhealthy", f"the split of {place(row.scope)} alarms", _why(row.reason))
 
 
 def _checks(rows: Iterable[Check]) -> Iterator[Health]:
     for row in rows:
         if row.status in ("unhealthy", "warning"):
             where = "" if row.scope == "all" else f" on {place(row.scope)}"
-            yield Health(row.status, f"{CHECK_LABELS[row.check]}{where}: {row.told.rstrip('.')}")
+            yield _told(row.status, f"{CHECK_LABELS[row.check]}{where}", f": {row.told.rstrip('.')}")
+
+
+def _told(status: CheckStatus, brief: str, figures: str) -> Health:
+    return Health(status, f"{brief}{figures}", brief)
 
 
 def _why(reason: str | None) -> str:

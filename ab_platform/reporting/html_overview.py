@@ -86,8 +86,8 @@ def _name(entry: Entry) -> str:
 
 
 def _health(entry: Entry) -> str:
-    status, reason = entry.health
-    told = "" if status == "healthy" else f"<small>{figure(capital(reason))}</small>"
+    status, reason, brief = entry.health
+    told = "" if status == "healthy" else f"<small>{figure(capital(brief))}</small>"
     return f'<span class="status {status}" title="{escape(capital(reason))}">{status}</span>{told}'
 
 

@@ -120,7 +120,7 @@ def found(
     headlines: Iterable[Headline],
     *,
     decisions: Mapping[str, Sequence[DecisionRow]],
-    sample_ratios: Mapping[str, SampleRatioRow],
+    sample_ratios: Mapping[str, Sequence[SampleRatioRow]],
     checks: Mapping[str, Sequence[Check]],
 ) -> dict[str, Found]:
     """Bring together what the newest analyses found, by experiment.
@@ -128,12 +128,12 @@ def found(
     Args:
         headlines: of every experiment and day, sorted by experiment.
         decisions: of each newest analysis.
-        sample_ratios: of all users, of the same.
+        sample_ratios: of the same.
         checks: of the same.
     """
     return {
         key: Found(
-            overall([sample_ratios[key]] if key in sample_ratios else [], checks.get(key, ()), decisions.get(key, ())),
+            overall(sample_ratios.get(key, ()), checks.get(key, ()), decisions.get(key, ())),
             _courses([each.row for each in mine], decisions.get(key, ())),
         )
         for key, mine in groupby(headlines, key=lambda each: each.experiment)

@@ -13,7 +13,7 @@ from ab_platform.results import Check, DecisionRow, Headline, LiftRow, LiftView,
 from ab_platform.storage import experiments, results
 from ab_platform.storage.schema import arms, checks, decisions, lift_views, lifts, sample_ratios
 
-OfExperiment = TypeVar("OfExperiment", Check, DecisionRow)
+OfExperiment = TypeVar("OfExperiment", Check, DecisionRow, SampleRatioRow)
 
 
 def headlines(connection: Connection) -> tuple[Headline, ...]:
@@ -35,10 +35,9 @@ def newest_decisions(connection: Connection) -> Mapping[str, tuple[DecisionRow, 
     return _by_experiment(DecisionRow(**row) for row in _newest(connection, decisions))
 
 
-def newest_sample_ratios(connection: Connection) -> Mapping[str, SampleRatioRow]:
-    """Return the check of the split of all users in each experiment's newest analysis, by its key."""
-    found = (SampleRatioRow(**row) for row in _newest(connection, sample_ratios, scope="all"))
-    return {row.experiment: row for row in found}
+def newest_sample_ratios(connection: Connection) -> Mapping[str, tuple[SampleRatioRow, ...]]:
+    """Return the checks of the split in each experiment's newest analysis, by its key."""
+    return _by_experiment(SampleRatioRow(**row) for row in _newest(connection, sample_ratios))
 
 
 def newest_checks(connection: Connection) -> Mapping[str, tuple[Check, ...]]:
@@ -62,12 +61,11 @@ def _first(connection: Connection, experiment: str, rows: list[LiftRow]) -> Iter
     return (row for row in rows if f"{row.surface}.{row.metric}" == first)
 
 
-def _newest(connection: Connection, table: Table, **equal: str) -> Iterator[dict[str, Any]]:
+def _newest(connection: Connection, table: Table) -> Iterator[dict[str, Any]]:
     """Read a table's rows of each experiment's newest analysis, in the order of their keys."""
-    chosen = [table.c[name] == value for name, value in equal.items()]
     newest = _newest_days().subquery()
     same = (newest.c.experiment == table.c.experiment) & (newest.c.as_of == table.c.as_of)
-    query = select(table).join(newest, same).where(*chosen).order_by(*table.primary_key)
+    query = select(table).join(newest, same).order_by(*table.primary_key)
     return results.plain(connection.execute(query))
 
 

@@ -26,7 +26,7 @@ def _page(url: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         launch = choosing.experiment(url, on_change=choosing.forget_day)
         as_of = choosing.day(url, launch.experiment.key)
-    st.html(frame.heading(f"Health of {launch.experiment.key}", QUESTION))
+    st.html(frame.heading("Health", QUESTION, of=launch.experiment.key))
     _figures(url, launch, as_of)
 
 

@@ -36,7 +36,7 @@ def _page(url: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         name = choosing.choice("geometry", "Latent spaces of", list(names), default=_default(list(names), launches))
     found = reading_arms.latent_spaces(url, name)
-    st.html(frame.heading(f"Latent spaces: {name}", QUESTION))
+    st.html(frame.heading("Latent space", QUESTION, of=name))
     st.html(article([*_said(found.findings), _lead(found.findings, launches, names[name])]))
     identity = (url, name, names[name])
     _figure_2(found.plane, identity)
@@ -105,8 +105,9 @@ def _drift(found: Findings, identity: tuple[Hashable, ...]) -> None:
 
 
 def _tables(found: Findings) -> None:
-    sections = [section(each.title, latent_html.laid_out(each, found.dataset)) for each in latent.tables(found)]
-    st.html(article(sections))
+    for each in latent.tables(found):
+        with st.expander(each.title):
+            st.html(article([latent_html.laid_out(each, found.dataset)]))
 
 
 if __name__ == "__main__":

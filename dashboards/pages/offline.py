@@ -32,7 +32,7 @@ def _page(url: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         launch = choosing.experiment(url)
     key = launch.experiment.key
-    st.html(frame.heading(f"Offline: {key}", QUESTION))
+    st.html(frame.heading("Offline", QUESTION, of=key))
     found = reading_arms.origins(url, key)
     _frozen(url, found)
     _compared(url, launch, found)

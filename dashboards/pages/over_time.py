@@ -36,10 +36,11 @@ def _page(url: str) -> None:
         key = launch.experiment.key
         readout = reading.readout(url, key, None)
         chosen = rows.chosen(readout, together=True)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="ways"):
         scale = rows.effect(readout)
         there = history.adjusted_for(reading_history.lift_history(url, key), _key(chosen[0]))
         covariates = rows.covariates(readout, chosen[0], there)
-    st.html(frame.heading(f"Over time: {key}", QUESTION))
+    st.html(frame.heading("Over time", QUESTION, of=key))
     _figures(url, launch, [_key(row) for row in chosen], scale, covariates)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -24,6 +25,8 @@ from dashboards import choosing, dials, drawing, frame, planner_dials, reading, 
 
 DRAFT = "a new draft"
 """What is chosen to start from no experiment."""
+
+QUESTION = "How many users and days it takes, and how small a lift the ones there are can show."
 
 PRIMARY = "home_card.play_duration"
 
@@ -49,8 +52,6 @@ class Start:
 
 
 def _page(url: str) -> None:
-    title = "Planner"
-    st.html(frame.heading(title, "How many users and days it takes, and how small a lift the ones there are can show."))
     _plan(url, _start(url))
 
 
@@ -63,14 +64,19 @@ def _start(url: str) -> Start:
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         analysed = next((key for key in launches if reading.as_ofs(url, key)), None)
         key = choosing.choice("experiment", "Start from", [*launches, DRAFT], default=analysed, on_change=_forget)
-        if key != DRAFT:
-            return _with_users(url, launches[key].experiment, drafting.next_key(key))
-        dataset = choosing.choice("dataset", "Data set", list(dict.fromkeys(names)), on_change=_forget)
+        dataset = "" if key != DRAFT else _dataset(names)
+    st.html(frame.heading("Planner", QUESTION, of=key))
+    if key != DRAFT:
+        return _with_users(url, launches[key].experiment, drafting.next_key(key))
     with st.container(horizontal=True, key="draft"):
         rows = dials.several("rows", "Primary rows", [PRIMARY], words=_rows())
         treatments = dials.slide("treatments", "Treatments", 1, span=(1, MOST_ARMS))
     begun = drafting.blank(dataset, primary=rows, treatments=treatments)
     return _with_users(url, begun, begun.key)
+
+
+def _dataset(names: Sequence[str]) -> str:
+    return choosing.choice("dataset", "Data set", list(dict.fromkeys(names)), on_change=_forget)
 
 
 def _with_users(url: str, experiment: Experiment, next_key: str) -> Start:

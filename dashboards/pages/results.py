@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import streamlit as st
@@ -28,7 +29,8 @@ def _shown(url: str, key: str, as_of: date | None) -> None:
     launch = next(each for each in reading.launches(url) if each.experiment.key == key)
     readout = reading.readout(url, key, as_of)
     st.html(frame.standing(launch, readout.as_of))
-    st.html(article_head(printed(readout)))
+    page = printed(readout)
+    st.html(article_head(replace(page, title=frame.titled("Results", page.title))))
     with st.container(horizontal=True, vertical_alignment="bottom", key="options"):
         view = views.chosen(readout)
         published = choosing.switch("published", "The paper's figures")

@@ -35,7 +35,7 @@ def _page(url: str) -> None:
         as_of = choosing.day(url, launch.experiment.key)
         readout = reading.readout(url, launch.experiment.key, as_of)
         row = rows.chosen(readout)[0]
-    st.html(frame.heading(f"Segments of {launch.experiment.key}", QUESTION))
+    st.html(frame.heading("Segments", QUESTION, of=launch.experiment.key))
     _figures(url, launch, as_of, (row.surface, row.metric, row.arm))
 
 

@@ -16,13 +16,15 @@ from ab_platform.storage.store import Whose
 from ab_platform.user_story import UserStory
 from dashboards import asking, choosing, frame, reading, reading_planner, reading_user
 
+QUESTION = "Which arm does a user get and why, and what were they shown?"
+
 
 def _page(url: str) -> None:
-    st.html(frame.heading("A user", "Which arm does a user get and why, and what were they shown?"))
     known = Pseudonyms(from_environment().user_id_key)
     with st.container(horizontal=True, vertical_alignment="bottom", key="choices"):
         launch = choosing.experiment(url, on_change=_newest)
         user_id = asking.user(known)
+    st.html(frame.heading("A user", QUESTION, of=user_id or ""))
     dataset = reading_planner.datasets(url).get(launch.experiment.data.dataset)
     if dataset is not None:
         known.require(dataset.content_hash, dataset.dataset)

@@ -69,7 +69,9 @@ def test_where_nothing_is_wrong_every_check_says_so_with_its_figure() -> None:
     assert all(each.value is not None for each in made.values())
 
 
-@pytest.mark.parametrize(("mixed", "status"), [(0, "healthy"), (1, "warning"), (100, "warning"), (101, "unhealthy")])
+@pytest.mark.parametrize(
+    ("mixed", "status"), [(0, "healthy"), (100, "healthy"), (101, "warning"), (1_000, "warning"), (1_001, "unhealthy")]
+)
 def test_one_user_of_several_arms_is_told_of_and_more_than_one_in_a_thousand_is_unhealthy(
     mixed: int, status: str
 ) -> None:

@@ -59,7 +59,7 @@ def address(module: str, experiment: str = CALM) -> str:
 def test_the_first_that_a_fresh_server_is_asked_for_may_be_any_page(home: Path, tmp_path: Path) -> None:
     with served(home, tmp_path) as at, reading(at, tmp_path / "profile") as first:
         first.open(address("health"))
-        assert first.text(".stMainBlockContainer h1") == f"Health of {CALM}"
+        assert first.text(".stMainBlockContainer h1") == f"Health: {CALM}"
         first.assert_sound()
 
 

@@ -70,7 +70,7 @@ def test_a_notice_on_a_page_that_has_its_heading_is_no_second_first_heading() ->
 
 
 def test_a_heading_says_what_is_shown_and_which_question_it_answers() -> None:
-    assert "<h1>Health of a&lt;b</h1><p>May it be believed?</p>" in heading("Health of a<b", "May it be believed?")
+    assert "<h1>Health: a&lt;b</h1><p>May it be believed?</p>" in heading("Health", "May it be believed?", of="a<b")
     assert "<p>" not in heading("Experiments")
 
 

@@ -24,7 +24,7 @@ def test_one_glance_says_that_the_table_may_be_believed(stored: Store) -> None:
     analyse(stored, replace(readout(), checks=CHECKS))
     page = visit("health")
     text = words(page)
-    assert "Health of pia-vs-multivae" in text
+    assert "Health: pia-vs-multivae" in text
     assert html(page).count("<h1>") == 1
     assert "Healthy Trust these lifts." in text
     assert 'class="believe healthy"' in html(page)
@@ -168,7 +168,7 @@ def test_another_experiment_is_shown_as_of_its_own_newest_day(stored: Store) -> 
     analyse(stored, readout(), key="second")
     page = visit("health", experiment="first", as_of="2025-03-05")
     page.selectbox(key="experiment").select("second").run()
-    assert "Health of second" in words(page)
+    assert "Health: second" in words(page)
     assert "As of 2025-03-09" in words(page)
     assert page.query_params["experiment"] == "second"
 

@@ -21,7 +21,7 @@ def test_without_findings_the_page_names_the_command() -> None:
 def test_findings_are_shown_without_any_experiment(stored: Store) -> None:
     arms.write_latent(stored)
     text = words(visit(PAGE))
-    assert "Latent spaces: small" in text
+    assert "Latent space: small" in text
     assert "pia: pia0000000000000 , frozen in no experiment" in text
 
 
@@ -91,5 +91,5 @@ def test_the_data_set_is_chosen_by_the_address(stored: Store) -> None:
         arms.write_latent(stored, name=name)
     assert visit(PAGE).selectbox(key="geometry").value == "small"
     page = visit(PAGE, geometry="other")
-    assert "Latent spaces: other" in words(page)
+    assert "Latent space: other" in words(page)
     assert "Across masks, other" in html(page)

@@ -32,7 +32,7 @@ LAUNCH = Launch(
     ends_at=START + timedelta(days=7),
 )
 FOUND = found(
-    [Headline(KEY, AS_OF, ROWS[0])], decisions={KEY: (DECISION,)}, sample_ratios={KEY: ratio_row()}, checks={}
+    [Headline(KEY, AS_OF, ROWS[0])], decisions={KEY: (DECISION,)}, sample_ratios={KEY: (ratio_row(),)}, checks={}
 )
 
 

@@ -81,9 +81,9 @@ def test_of_decisions_splits_and_checks_only_the_newest_analysis_tells(several: 
         KEY: ["ship"],
         OTHER: ["keep running"],
     }
-    assert {key: (row.scope, row.alarm) for key, row in several.newest_sample_ratios().items()} == {
-        KEY: ("all", True),
-        OTHER: ("all", False),
+    assert {key: {(row.scope, row.alarm) for row in rows} for key, rows in several.newest_sample_ratios().items()} == {
+        KEY: {("all", True)},
+        OTHER: {("all", False)},
     }
     assert {key: [row.status for row in rows] for key, rows in several.newest_checks().items()} == {
         KEY: ["healthy"],

@@ -110,7 +110,11 @@ def contractions(found: Findings) -> alt.LayerChart:
         )
     )
     said = "; ".join(f"{each.name}, {each.kind}: {each.value:.3g}" for each in ratios)
-    one = alt.Chart(values([{"one": 1.0}])).mark_rule(color=NEUTRAL, strokeDash=[4, 3], aria=False).encode(x=alt.X("one:Q"))
+    one = (
+        alt.Chart(values([{"one": 1.0}]))
+        .mark_rule(color=NEUTRAL, strokeDash=[4, 3], aria=False)
+        .encode(x=alt.X("one:Q"))
+    )
     drawn = alt.LayerChart(layer=[one, dots])
     return drawn.properties(height=ROW * len(order), description=f"What alignment contracts. {said}.")
 

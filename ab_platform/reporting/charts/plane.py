@@ -41,7 +41,9 @@ def panel(found: Panel, cohorts: Sequence[Cohort]) -> alt.LayerChart:
     points = alt.Chart(values(_marks(found, cohorts))).encode(x=x, y=y, color=colour)
     layers = [points.mark_point(filled=True, size=24, opacity=0.75).encode(shape=form, tooltip=told)]
     if len(found.points) > 1:
-        layers.insert(0, points.mark_rule(opacity=0.3, aria=False).encode(x2=alt.X2("middle_x:Q"), y2=alt.Y2("middle_y:Q")))
+        layers.insert(
+            0, points.mark_rule(opacity=0.3, aria=False).encode(x2=alt.X2("middle_x:Q"), y2=alt.Y2("middle_y:Q"))
+        )
     if found.centroids:
         crosses = alt.Chart(values(_centroids(found, cohorts))).mark_point(shape="cross", filled=True, size=40)
         layers.append(crosses.encode(x=x, y=y, color=colour, tooltip=told, opacity=alt.value(1)))

@@ -36,8 +36,12 @@ def shares(history: Sequence[SampleRatioRow]) -> alt.LayerChart:
     y = alt.Y("share:Q", title="Share of users", axis=alt.Axis(format=".1%", grid=False), scale=alt.Scale(zero=False))
     shown = ["Day", "Arm", "Users", "Expected", "Gap"]
     base = alt.Chart(values(records))
-    band = base.mark_area(opacity=0.16).encode(x=x, y=alt.Y("low:Q", title="Share of users"), y2=alt.Y2("high:Q"), color=colour)
-    expected = base.mark_line(strokeDash=[5, 3], strokeWidth=1.2, opacity=0.8).encode(x=x, y=alt.Y("expected:Q"), color=colour)
+    band = base.mark_area(opacity=0.16).encode(
+        x=x, y=alt.Y("low:Q", title="Share of users"), y2=alt.Y2("high:Q"), color=colour
+    )
+    expected = base.mark_line(strokeDash=[5, 3], strokeWidth=1.2, opacity=0.8).encode(
+        x=x, y=alt.Y("expected:Q"), color=colour
+    )
     line = base.mark_line(strokeWidth=2.0).encode(x=x, y=y, color=colour)
     points = base.mark_point(filled=True, size=55, opacity=1.0).encode(
         x=x, y=y, color=colour, shape=_shape(), tooltip=tooltip(shown)

@@ -46,8 +46,8 @@ class Computed(Kept):
         with reading(self.engine) as connection:
             return history.newest_decisions(connection)
 
-    def newest_sample_ratios(self) -> Mapping[str, SampleRatioRow]:
-        """Return the check of the split of all users in each experiment's newest analysis, by its key."""
+    def newest_sample_ratios(self) -> Mapping[str, tuple[SampleRatioRow, ...]]:
+        """Return the checks of the split in each experiment's newest analysis, by its key."""
         with reading(self.engine) as connection:
             return history.newest_sample_ratios(connection)
 
