@@ -72,7 +72,7 @@ def test_where_nothing_is_wrong_every_check_says_so_with_its_figure() -> None:
 @pytest.mark.parametrize(
     ("mixed", "status"), [(0, "healthy"), (100, "healthy"), (101, "warning"), (1_000, "warning"), (1_001, "unhealthy")]
 )
-def test_one_user_of_several_arms_is_told_of_and_more_than_one_in_a_thousand_is_unhealthy(
+def test_users_of_several_arms_warn_beyond_one_in_a_thousand_and_are_unhealthy_where_the_decision_says_so(
     mixed: int, status: str
 ) -> None:
     check = found(seen=look(users=100_000 - mixed, mixed=mixed))["mixed_users", "all"]
