@@ -67,7 +67,7 @@ def choice(
     default: str | None = None,
     on_change: Callable[[], None] | None = None,
 ) -> str:
-    """Let one of a few be chosen; the address keeps it where it is not what is shown anyway.
+    """Let one of a few be chosen; the address says it where it is not what is shown anyway.
 
     Raises:
         NotFoundError: when the address names none of them.
@@ -79,10 +79,8 @@ def choice(
     chosen = st.selectbox(label, options, index=index, key=name, placeholder="Choose", on_change=on_change, width=280)
     if chosen is None:
         raise NotFoundError(f"the link asks for {name} '{asked}', which is not here; {nearest(asked, options)}")
-    if chosen == standing:
-        # What is shown anyway stays out of the address: each change of it is a step for the browser's way back.
-        st.query_params.pop(name, None)
-    else:
+    # What the address says or leaves out rightly stays so: each change of it is a step for the browser's way back.
+    if chosen != st.query_params.get(name, standing):
         st.query_params[name] = chosen
     st.session_state[REMEMBERED + name] = chosen
     return chosen

@@ -128,7 +128,7 @@ def test_a_link_sets_every_dial(there: Store) -> None:
     assert said["analysis"] == {"monitoring": "group_sequential", "users": 1_350, "looks": 4, "lift_to_find": 0.05}
     assert [arm["weight"] for arm in said["arms"]] == [0.6, 0.4]
     assert "With 9 days and 1,350 users, 40 % of them in new" in told(page)
-    assert "covariates save 25% of the variance" in told(page)
+    assert "covariates save 25 % of the variance" in told(page)
     assert "150 new users a day are given" in told(page)
     assert {name: page.query_params[name] for name in asked} == asked
 
