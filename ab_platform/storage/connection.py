@@ -85,6 +85,21 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def snapshot(engine: Engine) -> Iterator[Connection]:
+    """Give a connection whose statements all see the database as it was at the first of them, and only read.
+
+    Raises:
+        StoreAwayError: when the database does not answer, or not in time.
+        StoreError: when it is not migrated, or holds something else.
+    """
+    with _explained(engine), engine.connect() as connection:
+        if connection.dialect.name == "postgresql":
+            connection.execution_options(isolation_level="REPEATABLE READ")
+        with connection.begin():
+            yield connection
+
+
+@contextmanager
 def writing(engine: Engine) -> Iterator[Connection]:
     """Give a connection in a transaction that writes all or nothing.
 

@@ -9,10 +9,10 @@ from typing import Any
 from sqlalchemy import Column, ColumnElement, Connection, Select, Table, and_, delete, func, select
 
 from ab_platform.pseudonym import digest
-from ab_platform.storage import bulk
+from ab_platform.storage import bulk, changed_days
 from ab_platform.storage.connection import one_at_a_time
 from ab_platform.storage.events import RECORD
-from ab_platform.storage.schema import erasures, metadata
+from ab_platform.storage.schema import erasures, experiments, metadata
 from ab_platform.storage.user_days import ROLL_UP
 
 TABLES = tuple(table for table in metadata.sorted_tables if "user_id" in table.c)
@@ -42,7 +42,10 @@ def erase(connection: Connection, user_id: str, *, at: datetime) -> Mapping[str,
         where=put.excluded.erased_at > erasures.c.erased_at,
     )
     connection.execute(noted)
-    return {table.name: bulk.changed(connection, delete(table).where(_of(table, user_id))) for table in TABLES}
+    days = changed_days.of_user(connection, user_id, connection.execute(select(experiments.c.experiment)).scalars())
+    deleted = {table.name: bulk.changed(connection, delete(table).where(_of(table, user_id))) for table in TABLES}
+    changed_days.mark(connection, days)
+    return deleted
 
 
 def every(connection: Connection) -> Mapping[str, datetime]:

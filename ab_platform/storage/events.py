@@ -18,7 +18,7 @@ from ab_platform.errors import ExperimentError, NotFoundError, nearest
 from ab_platform.events import AnyEvent, Click, EventKind, Exposure, Impression, Surface, Watch
 from ab_platform.pseudonym import digest
 from ab_platform.results import Outcome
-from ab_platform.storage import bulk, partitions
+from ab_platform.storage import bulk, changed_days, partitions
 from ab_platform.storage.connection import side_by_side
 from ab_platform.storage.experiments import without_events
 from ab_platform.storage.schema import (
@@ -108,9 +108,12 @@ def record_each(
     stored = _put_events(connection, distinct)
     new = [event for event_id, event in distinct.items() if event_id in stored]
     told = [event for event in batch if isinstance(event, Exposure) and gate.refusal(event) is None]
-    first = _put_exposures(connection, _earliest([*new, *told], gate.spans), returning=bool(told))
+    earliest = _earliest([*new, *told], gate.spans)
+    left = changed_days.left(connection, _exposure_rows(connection, earliest))
+    first = _put_exposures(connection, earliest, returning=bool(told))
     standing = {each for each in told if first.get(_place(each)) == (each.at, each.arm)}
     _open_days(connection, [*new, *standing])
+    changed_days.mark(connection, left)
     return _statuses(batch, gate, new=stored | standing)
 
 
@@ -268,16 +271,20 @@ def _put_exposures(connection: Connection, first: Mapping[_Place, _First], *, re
     Returns:
         Those that stand from now on and did not before, where they are asked for.
     """
-    moment = bulk.encoding(connection).moment
     found = bulk.put(
         connection,
         exposures,
-        rows=[(*place, arm, moment(at)) for place, (at, arm) in sorted(first.items())],
+        rows=_exposure_rows(connection, first),
         conflict="(experiment, user_id, surface) DO UPDATE SET arm = excluded.arm, at = excluded.at "
         "WHERE (excluded.at, excluded.arm) < (exposures.at, exposures.arm)",
         returning="experiment, user_id, surface" if returning else "",
     )
     return {place: first[place] for place in found}
+
+
+def _exposure_rows(connection: Connection, first: Mapping[_Place, _First]) -> list[changed_days.ExposureRow]:
+    moment = bulk.encoding(connection).moment
+    return [(*place, arm, moment(at)) for place, (at, arm) in sorted(first.items())]
 
 
 def _open_days(connection: Connection, batch: Iterable[AnyEvent | Exposure]) -> None:

@@ -15,6 +15,7 @@ from ab_platform.storage.deleting import DroppedDay, RawEvents
 from ab_platform.storage.events import OutcomeColumns, Recorded, Status
 from ab_platform.storage.keeping.access import Access
 from ab_platform.storage.keeping.alerted import Alerted
+from ab_platform.storage.keeping.archived import Archived
 from ab_platform.storage.keeping.assigned import Assigned
 from ab_platform.storage.keeping.computed import Computed
 from ab_platform.storage.keeping.counted import Counted
@@ -106,7 +107,19 @@ def unchecked_store(url: str, *, timeout_seconds: float, connections: int) -> St
 
 
 class Store(
-    Ingested, Trained, Launched, Happened, Counted, GivenUp, Access, Assigned, Alerted, UserReads, OneUser, Computed
+    Ingested,
+    Trained,
+    Launched,
+    Happened,
+    Counted,
+    Archived,
+    GivenUp,
+    Access,
+    Assigned,
+    Alerted,
+    UserReads,
+    OneUser,
+    Computed,
 ):
     """What the platform keeps, on one database.
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import date, datetime
 
-from sqlalchemy import Column, Connection, Delete, Table, delete, func, insert, select, tuple_
+from sqlalchemy import Column, ColumnElement, Connection, Delete, Table, and_, delete, func, insert, select, tuple_
 
-from ab_platform.storage import bulk, counting
+from ab_platform.storage import bulk, changed_days, counting
 from ab_platform.storage.connection import one_at_a_time
 from ab_platform.storage.described import dialect_of, whole_query
 from ab_platform.storage.experiments import without_events
@@ -66,10 +66,14 @@ def roll_up(connection: Connection, experiment: str | None, *, batch: int) -> Ba
     if not taken:
         return Batch(0, 0)
     connection.execute(_close())
-    connection.execute(_forget())
+    changed = set(connection.execute(_forget().returning(user_days.c.day)).scalars())
     connection.execute(_forget_mixed())
     experiments = frozenset(connection.execute(select(CLAIMED.c.experiment).distinct()).scalars())
-    return Batch(taken, count_claimed(connection, user_days=user_days, mixed_users=mixed_users), experiments)
+    counted = count_claimed(connection, user_days=user_days, mixed_users=mixed_users)
+    for days in (select(CLAIMED.c.day), select(user_days.c.day).where(_recounted())):
+        changed.update(connection.execute(days.distinct()).scalars())
+    changed_days.mark(connection, changed)
+    return Batch(taken, counted, experiments)
 
 
 def count_claimed(connection: Connection, *, user_days: Table, mixed_users: Table) -> int:
@@ -127,10 +131,15 @@ def _close() -> Delete:
 
 def _forget() -> Delete:
     """Delete the user-days that are counted anew, so that one without an event left is gone."""
+    return delete(user_days).where(_recounted())
+
+
+def _recounted() -> ColumnElement[bool]:
+    """Say which user-days are of a claimed user, from the first claimed day on."""
     user = (user_days.c.experiment, user_days.c.user_id)
     claimed_user = (CLAIMED.c.experiment, CLAIMED.c.user_id)
     since = select(CLAIMED).where(tuple_(*claimed_user) == tuple_(*user), CLAIMED.c.day <= user_days.c.day)
-    return delete(user_days).where(tuple_(*user).in_(select(*claimed_user)), since.exists())
+    return and_(tuple_(*user).in_(select(*claimed_user)), since.exists())
 
 
 def _forget_mixed() -> Delete:

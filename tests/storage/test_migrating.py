@@ -61,7 +61,7 @@ def _statements(engine: Engine) -> dict[str, list[str]]:
 
 def test_a_second_migration_applies_nothing(empty_url: str) -> None:
     engine = connect(empty_url)
-    assert migrate(engine) == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")
+    assert migrate(engine) == ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
     assert migrate(engine) == ()
     check_migrated(engine)
 
@@ -75,7 +75,7 @@ def test_two_migrations_at_once_apply_every_revision_once(empty_url: str) -> Non
 
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(migrate_together, [connect(empty_url), connect(empty_url)]))
-    assert sorted(applied) == [(), ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008")]
+    assert sorted(applied) == [(), ("0001", "0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")]
 
 
 def test_a_migration_that_fails_leaves_nothing(empty_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,7 +91,7 @@ def _fail(*_: object) -> None:
 
 
 def test_a_database_without_tables_names_the_command(empty_url: str) -> None:
-    with pytest.raises(StoreError, match=r"has no tables yet; it must be at 0008: run `abp migrate`"):
+    with pytest.raises(StoreError, match=r"has no tables yet; it must be at 0009: run `abp migrate`"):
         open_store(empty_url, migrate=False)
 
 
@@ -120,7 +120,7 @@ def test_what_was_computed_before_is_kept_and_what_counts_more_is_counted_anew(e
         command.upgrade(configured(connection), "0001")
         for statement in BEFORE_0002:
             connection.execute(text(statement))
-    assert migrate(engine) == ("0002", "0003", "0004", "0005", "0006", "0007", "0008")
+    assert migrate(engine) == ("0002", "0003", "0004", "0005", "0006", "0007", "0008", "0009")
     with reading(engine) as connection:
         lifts = connection.execute(text("SELECT metric, lift, role, difference, interval_alpha FROM lifts")).all()
         splits = connection.execute(text("SELECT scope, p_value, e_value FROM sample_ratios")).all()
@@ -151,7 +151,7 @@ def test_the_days_of_who_clicked_on_several_are_counted_anew(empty_url: str) -> 
         for user, day, clicks in (("u", 1, 1), ("u", 2, 0), ("u", 3, 2), ("v", 1, 2), ("v", 2, 0)):
             values = f"'old', '{user}', 'home_card', '2026-03-0{day}', 'pia', 3, 1, 1, {clicks}, 0, 0, 0, 0, 0, 0, 0, 0"
             connection.execute(text(f"INSERT INTO user_days VALUES ({values}, '2026-03-0{day} 10:00:00')"))
-    assert migrate(engine) == ("0003", "0004", "0005", "0006", "0007", "0008")
+    assert migrate(engine) == ("0003", "0004", "0005", "0006", "0007", "0008", "0009")
     with reading(engine) as connection:
         opened = connection.execute(text("SELECT user_id, day FROM open_user_days")).all()
     assert [(user, str(day)) for user, day in opened] == [("u", "2026-03-01")]
@@ -163,7 +163,7 @@ def test_a_trial_of_before_is_kept_and_nobody_knows_its_epochs(empty_url: str) -
         command.upgrade(configured(connection), "0003")
         values = "'k', 'pia', '{\"latent\": 4}', 0, 'small', 'data', 'code', 0.25, '2026-03-01 10:00:00'"
         connection.execute(text(f"INSERT INTO trials VALUES ({values})"))
-    assert migrate(engine) == ("0004", "0005", "0006", "0007", "0008")
+    assert migrate(engine) == ("0004", "0005", "0006", "0007", "0008", "0009")
     [trial] = Store(engine).trials("pia", "data", "code")
     assert (trial.recipe.config, trial.validation_ndcg, trial.curve) == ({"latent": 4}, 0.25, {})
 
@@ -201,7 +201,7 @@ def days_made(engine: Engine) -> list[str]:
 def test_a_table_of_events_keeps_its_rows_when_it_is_parted_by_day(empty_url: str) -> None:
     engine = connect(empty_url)
     rows = with_events_of_before(engine)
-    assert migrate(engine) == ("0006", "0007", "0008")
+    assert migrate(engine) == ("0006", "0007", "0008", "0009")
     assert (everything(engine), len(rows)) == (rows, 5)
     if engine.dialect.name == "postgresql":
         assert days_made(engine) == ["1999-12-31", "2026-03-01", "2026-03-02"]
@@ -218,7 +218,7 @@ def test_two_that_part_a_table_of_events_at_once_do_it_once(empty_postgres_url: 
     rows = with_events_of_before(connect(empty_postgres_url))
     with ThreadPoolExecutor(2) as pool:
         applied = list(pool.map(migrate, [connect(empty_postgres_url), connect(empty_postgres_url)]))
-    assert sorted(applied) == [(), ("0006", "0007", "0008")]
+    assert sorted(applied) == [(), ("0006", "0007", "0008", "0009")]
     assert everything(connect(empty_postgres_url)) == rows
 
 

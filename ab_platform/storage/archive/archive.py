@@ -42,14 +42,26 @@ class Archive:
 
     def day(self, day: date) -> ArchivedDay | None:
         """Return a published day; None where it is not."""
-        path = self._manifest(day)
+        path = self.manifest_of(day)
         return manifest.read(path) if path.exists() else None
 
     def days(self, *, since: date | None = None, until: date | None = None) -> tuple[ArchivedDay, ...]:
         """List the published days from one to another, both inclusive, in order."""
-        found = (date.fromisoformat(path.stem) for path in (self.folder / "days").glob("????-??-??.json"))
-        wanted = (day for day in sorted(found) if (since or day) <= day <= (until or day))
-        return tuple(manifest.read(self._manifest(day)) for day in wanted)
+        wanted = (day for day in self.published() if (since or day) <= day <= (until or day))
+        return tuple(manifest.read(self.manifest_of(day)) for day in wanted)
+
+    def published(self) -> tuple[date, ...]:
+        """List which days are published, in order, without reading their manifests."""
+        return tuple(sorted(date.fromisoformat(path.stem) for path in (self.folder / "days").glob("????-??-??.json")))
+
+    def lying(self) -> tuple[date, ...]:
+        """List the days that have files, published or not, in order."""
+        found = {path.name.removeprefix("day=") for path in self.folder.glob("*/day=????-??-??")}
+        return tuple(sorted(map(date.fromisoformat, found)))
+
+    def manifest_of(self, day: date) -> Path:
+        """Return where the manifest of a day lies, or would lie."""
+        return self.folder / "days" / f"{day.isoformat()}.json"
 
     def paths(self, days: Iterable[ArchivedDay], table: TableName, shard: int | None = None) -> list[str]:
         """Return the files of a table on some days, of one shard or of all, for an engine that reads Parquet."""
@@ -72,17 +84,17 @@ class Archive:
         """
         made = ArchivedDay(day, at, tuple(sorted(files)))
         _require_whole(self.folder, made)
-        standing = self.day(day) if self._manifest(day).exists() else None
+        standing = self.day(day) if self.manifest_of(day).exists() else None
         if standing is not None and standing.version == made.version:
             return standing
-        manifest.write(self._manifest(day), made)
+        manifest.write(self.manifest_of(day), made)
         return made
 
     def withdraw(self, day: date) -> None:
         """Take a day out of the archive; its files go with the next sweep."""
         with suppress(FileNotFoundError):
-            self._manifest(day).unlink()
-            manifest.sync_folder(self._manifest(day).parent)
+            self.manifest_of(day).unlink()
+            manifest.sync_folder(self.manifest_of(day).parent)
 
     def sweep(self, day: date) -> int:
         """Delete the files of a day that its manifest does not name, such as those of a writer that was killed.
@@ -113,9 +125,6 @@ class Archive:
             return f"has {size:,} bytes in place of {file.size:,}"
         found = manifest.sha256_of(path)
         return None if found == file.sha256 else f"has the checksum {found[:16]}… in place of {file.sha256[:16]}…"
-
-    def _manifest(self, day: date) -> Path:
-        return self.folder / "days" / f"{day.isoformat()}.json"
 
 
 class Part:
@@ -191,7 +200,8 @@ class Part:
     def _write(self, *, whole_groups: bool) -> None:
         if not self._waiting:
             return
-        rows = pa.concat_tables(self._waiting)
+        # In one piece, so that the file does not depend on how many rows came at a time.
+        rows = pa.concat_tables(self._waiting).combine_chunks()
         ready = rows.num_rows // ROWS_AT_ONCE * ROWS_AT_ONCE if whole_groups else rows.num_rows
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)

@@ -4,6 +4,7 @@ from ab_platform.storage.schema.access import erasures, tokens
 from ab_platform.storage.schema.columns import Document, UtcDateTime, metadata
 from ab_platform.storage.schema.computed import (
     alerts,
+    changed_days,
     checks,
     decisions,
     documents,
@@ -36,6 +37,7 @@ __all__ = [
     "arms",
     "artifacts",
     "assignments",
+    "changed_days",
     "checks",
     "datasets",
     "decisions",

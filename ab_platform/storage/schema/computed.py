@@ -32,6 +32,15 @@ user_days = Table(
     sqlite_with_rowid=False,
 )
 
+changed_days = Table(
+    "changed_days",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("changed", Integer, nullable=False, comment="transactions that changed rows of the day"),
+    Column("archived", Integer, nullable=False, comment="how many of them the archive holds; fewer where it is stale"),
+    comment="Days of user-days, exposures and events, and whether the archive holds them as they are.",
+)
+
 looks = Table(
     "looks",
     metadata,
