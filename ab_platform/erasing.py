@@ -14,11 +14,17 @@ anew, or loads attributes from it, brings its users back; take the user out of i
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from ab_platform.errors import PlatformError
+from ab_platform.storage.archive import Archive, TableName
+from ab_platform.storage.archive.forgetting import forget
+from ab_platform.storage.archive.locking import alone
 from ab_platform.storage.store import Store
+
+WAIT_SECONDS = 600.0
+"""How long an erasure waits for whoever writes the archive."""
 
 
 @dataclass(frozen=True)
@@ -27,13 +33,15 @@ class Erased:
 
     Attributes:
         rows: how many of the user's, by table; every table that holds user ids is there.
+        archived: how many in the archive, by table; none without an archive.
     """
 
     rows: Mapping[str, int]
+    archived: Mapping[TableName, int] = field(default_factory=dict)
 
 
-def erase(store: Store, user_id: str, *, at: datetime) -> Erased:
-    """Delete every row of a user in one transaction; a repetition changes nothing but the moment.
+def erase(store: Store, user_id: str, *, at: datetime, archive: Archive | None = None) -> Erased:
+    """Delete every row of a user in one transaction, then from the archive; a repetition changes only the moment.
 
     Events of the user that happened before the moment are not to be taken any more; those that happen later are: it is
     for the client to send none.
@@ -42,10 +50,17 @@ def erase(store: Store, user_id: str, *, at: datetime) -> Erased:
         store: holds the rows.
         user_id: the user, as the platform knows them: by the keyed hash where there is a key.
         at: now.
+        archive: of the days; the user's rows leave every one of them.
 
     Raises:
         PlatformError: for an empty user id.
+        StoreError: for a damaged file of the archive; the user's rows are gone from all others then.
     """
     if not user_id:
         raise PlatformError("the user id is empty; say whom to erase")
-    return Erased(store.erase(user_id, at=at))
+    rows = store.erase(user_id, at=at)
+    if archive is None:
+        return Erased(rows)
+    # Afterwards, and alone: what is being archived now may have read the rows before they were deleted.
+    with alone(archive.folder, wait_seconds=WAIT_SECONDS):
+        return Erased(rows, forget(archive, user_id, at=at))

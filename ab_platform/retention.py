@@ -15,8 +15,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Literal
 
+from ab_platform.archiving import unarchived
 from ab_platform.errors import PlatformError
 from ab_platform.lineage import Launch
+from ab_platform.storage.archive import Archive
 from ab_platform.storage.store import EVENTS_AT_ONCE, Store
 
 KEEP_DAYS = 90
@@ -50,12 +52,18 @@ class Retained:
 
 
 def retain(
-    store: Store, *, days: int = KEEP_DAYS, at: datetime, dry_run: bool = False, progress: Progress | None = None
+    store: Store,
+    *,
+    days: int = KEEP_DAYS,
+    at: datetime,
+    dry_run: bool = False,
+    archive: Archive | None = None,
+    progress: Progress | None = None,
 ) -> tuple[Retained, ...]:
     """Delete the raw events of experiments that ended more than some days ago and are rolled up to the last event.
 
     An experiment is left alone, with the reason, unless its user-days are the same, value by value, as a recount from
-    its events. Cut short, the next run goes on with what is left; a repetition deletes nothing. On PostgreSQL, empty
+    its events; with an archive, also unless it holds every event, in whole files of days that are not stale. Cut short, the next run goes on with what is left; a repetition deletes nothing. On PostgreSQL, empty
     partitions of days past go too.
 
     Args:
@@ -63,6 +71,7 @@ def retain(
         days: how long raw events are kept after the end.
         at: now.
         dry_run: say what would be deleted, and change nothing.
+        archive: that the events must be in first; None where there is none.
         progress: called after each batch.
 
     Returns:
@@ -74,7 +83,7 @@ def retain(
     if days < 0:
         raise PlatformError(f"days are {days}; raw events are kept for 0 days or more after the end")
     old = [each for each in store.experiments() if ended_at(each) <= at - timedelta(days=days)]
-    told = [_prove(store, each, days=days, at=at, dry_run=dry_run) for each in old]
+    told = [_prove(store, each, days=days, at=at, dry_run=dry_run, archive=archive) for each in old]
     found = tuple(each for each in told if each is not None)
     if dry_run:
         return found
@@ -90,7 +99,9 @@ def ended_at(launched: Launch) -> datetime:
     return max(end, launched.launched_at)
 
 
-def _prove(store: Store, launched: Launch, *, days: int, at: datetime, dry_run: bool) -> Retained | None:
+def _prove(
+    store: Store, launched: Launch, *, days: int, at: datetime, dry_run: bool, archive: Archive | None
+) -> Retained | None:
     """Give up the events of one experiment where they are not needed; None where it has nothing to speak of."""
     key = launched.experiment.key
     found = store.raw_events(key)
@@ -108,6 +119,9 @@ def _prove(store: Store, launched: Launch, *, days: int, at: datetime, dry_run: 
     compared = store.compare_with_recount(key)
     if compared.differing:
         return told("kept", compared.user_days, _told_differing(launched, compared.differing))
+    missing = None if archive is None else unarchived(store, archive, key, events=found.stored)
+    if missing is not None:
+        return told("kept", compared.user_days, missing)
     reason = f"ended more than {days} days ago; {compared.user_days} user-days equal a recount from the events"
     if not dry_run and not store.give_up_events(key, stored=found.stored, at=at, reason=reason):
         return told("kept", compared.user_days, "events came in while they were compared; run it again")

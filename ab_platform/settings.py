@@ -22,6 +22,8 @@ class Settings:
         home: folder of the database, artifacts and checkpoints (`ABP_HOME`, default `.abp` in the current folder).
         database_url: SQLAlchemy address of the store (`ABP_DATABASE_URL`, default SQLite in `home`).
         data_home: folder where data sets are looked for and downloaded to (`ABP_DATA_HOME`, default `data` in `home`).
+        archive: folder of the days that are kept as Parquet files (`ABP_ARCHIVE`, default `archive` in `home`).
+        archive_chosen: whether that folder was named, so that it is in use from its first day on.
         experiments: folder of experiment files (`ABP_EXPERIMENTS`, default the examples that come with the platform).
         gpus: processes that one training runs in, each on a GPU of its own (`ABP_GPUS`, default 1).
         gpu_executor: executor of trainings in Airflow (`ABP_GPU_EXECUTOR`, such as `CeleryExecutor`; default its own).
@@ -42,6 +44,8 @@ class Settings:
     database_url: str = field(repr=False)
     data_home: Path
     experiments: Path
+    archive: Path
+    archive_chosen: bool = False
     gpus: int = 1
     gpu_executor: str | None = None
     gpu_image: str | None = None
@@ -55,6 +59,11 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)
     user_id_key: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
+
+    @property
+    def archive_in_use(self) -> bool:
+        """Tell whether there is an archive, or is to be one."""
+        return self.archive_chosen or (self.archive / "archive.json").exists()
 
     @property
     def artifacts(self) -> Path:
@@ -89,6 +98,8 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         database_url=environment.get("ABP_DATABASE_URL") or f"sqlite:///{home / 'abp.db'}",
         data_home=Path(environment.get("ABP_DATA_HOME") or home / "data").expanduser().absolute(),
         experiments=Path(environment.get("ABP_EXPERIMENTS") or examples()).expanduser().absolute(),
+        archive=Path(environment.get("ABP_ARCHIVE") or home / "archive").expanduser().absolute(),
+        archive_chosen=bool(environment.get("ABP_ARCHIVE")),
         gpus=_count("ABP_GPUS", environment.get("ABP_GPUS") or "1"),
         gpu_executor=environment.get("ABP_GPU_EXECUTOR") or None,
         gpu_image=environment.get("ABP_GPU_IMAGE") or None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from airflow.sdk import CronTriggerTimetable, dag, get_current_context, task
 
-from dags.workplace import SCHEDULED, field, now, store
+from dags.workplace import SCHEDULED, archive_in_use, field, now, store
 
 
 @dag(
@@ -37,7 +37,8 @@ def retention() -> None:
         from ab_platform import retention as retaining
 
         with store() as opened:
-            done = retaining.retain(opened, days=get_current_context()["params"]["days"], at=now())
+            days = get_current_context()["params"]["days"]
+            done = retaining.retain(opened, days=days, at=now(), archive=archive_in_use())
         for each in done:
             print(f"{each.experiment}: {each.outcome}, {each.events:,} events {each.reason or ''}")
         return sum(each.events for each in done if each.outcome == "deleted")

@@ -2,7 +2,8 @@
 
 Events open their day when they are stored, late ones again the day they belong to, and a run counts all that is open:
 a second run finds nothing to do. A back-fill of a past interval, or a run with *recount*, counts every day of the
-interval anew from the raw events, and gives what the first run gave. Every run is a new version of the asset
+interval anew from the raw events, and gives what the first run gave. Where an archive is in use, the days that changed
+are written into it afterwards. Every run is a new version of the asset
 `user_days`, which `analyze_experiments` waits for.
 """
 
@@ -11,8 +12,9 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from airflow.sdk import CronDataIntervalTimetable, dag, get_current_context, task
+from airflow.sdk.exceptions import AirflowSkipException
 
-from dags.workplace import MOMENT_FIELD, SCHEDULED, USER_DAYS, field, moment, store
+from dags.workplace import MOMENT_FIELD, SCHEDULED, USER_DAYS, archive_in_use, field, moment, now, store
 
 
 @dag(
@@ -43,7 +45,7 @@ from dags.workplace import MOMENT_FIELD, SCHEDULED, USER_DAYS, field, moment, st
     doc_md=__doc__,
 )
 def roll_up_events() -> None:
-    """One task: the roll-up."""
+    """The roll-up, then the archive."""
 
     @task(outlets=[USER_DAYS])
     def roll_up() -> int:
@@ -65,7 +67,21 @@ def roll_up_events() -> None:
         print(f"{done.user_days:,} user-days of {', '.join(done.experiments) or 'no experiment'} were counted")
         return done.user_days
 
-    roll_up()
+    @task
+    def archive() -> int:
+        """Write the days that changed into the archive, where one is in use; return how many are other than before."""
+        from ab_platform import archiving
+
+        into = archive_in_use()
+        if into is None:
+            raise AirflowSkipException("no archive is in use; name its folder in ABP_ARCHIVE, or run `abp archive`")
+        with store() as opened:
+            done = archiving.archive(opened, into, at=now())
+        for each in done:
+            print(f"{each.day}: {each.state}, {each.events:,} events, {each.size:,} bytes, {each.seconds:.1f} s")
+        return sum(each.state != "unchanged" for each in done)
+
+    roll_up() >> archive()
 
 
 roll_up_events()

@@ -17,6 +17,7 @@ from ab_platform.errors import DataError, ExperimentError, NotFoundError, OutOfM
 from ab_platform.settings import Settings, from_environment
 
 if TYPE_CHECKING:
+    from ab_platform.storage.archive import Archive
     from ab_platform.storage.store import Store
     from ab_platform.training import Workshop
 
@@ -93,6 +94,14 @@ def store() -> Iterator[Store]:
         yield opened
     finally:
         opened.close()
+
+
+def archive_in_use() -> Archive | None:
+    """Open the archive; None where none is in use."""
+    from ab_platform.storage.archive import Archive
+
+    settings = from_environment()
+    return Archive(settings.archive) if settings.archive_in_use else None
 
 
 def workshop() -> Workshop:

@@ -36,6 +36,7 @@ FORBIDDEN: dict[str, set[str]] = {
     "ab_platform/api": HEAVY - {"fastapi"} | {"models", "ab_platform.cli", "dashboards", "dags"},
     "ab_platform/replay_http.py": HEAVY | {"models"},
     "ab_platform/rolling_up.py": HEAVY | {"models"},
+    "ab_platform/archiving.py": HEAVY | {"models"},
     "ab_platform/assigning.py": HEAVY | {"models"},
     "ab_platform/retention.py": HEAVY | {"models"},
     "ab_platform/conduct": HEAVY,

@@ -30,6 +30,7 @@ from ab_platform.settings import Settings, from_environment
 
 if TYPE_CHECKING:
     from ab_platform.pseudonym import Pseudonyms
+    from ab_platform.storage.archive import Archive
     from ab_platform.storage.store import Store
     from ab_platform.training import Workshop
 
@@ -65,6 +66,16 @@ def store(*, migrate: bool = False) -> Store:
     chosen = settings()
     fresh = chosen.database_url.startswith("sqlite") and not (chosen.home / "abp.db").exists()
     return open_store(chosen.database_url, migrate=migrate or fresh)
+
+
+def archive_in_use() -> Archive | None:
+    """Open the archive that the settings name; None where none is in use."""
+    chosen = settings()
+    if not chosen.archive_in_use:
+        return None
+    from ab_platform.storage.archive import Archive
+
+    return Archive(chosen.archive)
 
 
 def pseudonyms() -> Pseudonyms:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, now, print_json, print_table, pseudonyms, say, store
+from ab_platform.cli.console import AsJson, archive_in_use, now, print_json, print_table, pseudonyms, say, store
 
 if TYPE_CHECKING:
     from ab_platform.pseudonym import Pseudonyms
@@ -23,7 +23,7 @@ def erase(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask first.")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Delete every row of a user, for good; what they did before now is not taken again.
+    """Delete every row of a user, for good, also from the archive; what they did before now is not taken again.
 
     Results, trained arms, backups and the files that were ingested stay as they are.
 
@@ -34,12 +34,13 @@ def erase(
     opened, known = store(), pseudonyms()
     if not yes:
         typer.confirm(f"Delete every row of user {user}, for good?", abort=True, err=True)
-    done = erasing.erase(opened, known.of(user), at=now())
+    done = erasing.erase(opened, known.of(user), at=now(), archive=archive_in_use())
     _say_unreached(opened, known)
     if as_json:
         return print_json(done)
-    deleted = sum(done.rows.values())
-    print_table(f"{deleted:,} rows of user {user} were deleted", ["table", "rows"], list(done.rows.items()))
+    rows = [*done.rows.items(), *((f"{table} in the archive", count) for table, count in done.archived.items())]
+    deleted = sum(count for _, count in rows)
+    print_table(f"{deleted:,} rows of user {user} were deleted", ["table", "rows"], rows)
     return None if deleted else say("there was no row of the user: it was done before, or the id is another")
 
 

@@ -12,6 +12,7 @@ from ab_platform.cli import (
     ablate,
     airflow,
     airflow_runs,
+    archive,
     arms,
     attributes,
     conduct,
@@ -58,7 +59,7 @@ app = typer.Typer(
 for verbs in (
     *(demo, simulate, data, attributes),
     *(arms, tune, evaluate, ablate, geometry),
-    *(power, experiments, conduct, split, results, published, upkeep),
+    *(power, experiments, conduct, split, results, published, upkeep, archive),
     *(serve, token, erase, airflow, airflow_runs),
 ):
     verbs.register(app)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ab_platform.cli.conduct import Key
-from ab_platform.cli.console import AsJson, bar, now, print_json, print_table, say, store
+from ab_platform.cli.console import AsJson, archive_in_use, bar, now, print_json, print_table, say, store
 
 if TYPE_CHECKING:
     from ab_platform.assigning import Audit
@@ -80,6 +80,8 @@ def retain(
 ) -> None:
     """Delete the raw events of experiments that ended long ago; days, exposures and results stay.
 
+    Where an archive is in use, only what lies in it.
+
     Example: abp retain --days 90 --dry-run
     """
     from ab_platform import retention
@@ -90,6 +92,7 @@ def retain(
             days=days,
             at=now(),
             dry_run=dry_run,
+            archive=archive_in_use(),
             progress=lambda key, deleted, stored: advance(deleted, stored, key),
         )
     if as_json:
