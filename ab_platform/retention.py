@@ -63,8 +63,9 @@ def retain(
     """Delete the raw events of experiments that ended more than some days ago and are rolled up to the last event.
 
     An experiment is left alone, with the reason, unless its user-days are the same, value by value, as a recount from
-    its events; with an archive, also unless it holds every event, in whole files of days that are not stale. Cut short, the next run goes on with what is left; a repetition deletes nothing. On PostgreSQL, empty
-    partitions of days past go too.
+    its events; with an archive, also unless it holds every event, in whole files of days that are not stale. Cut short,
+    the next run goes on with what is left; a repetition deletes nothing. On PostgreSQL, empty partitions of days past
+    go too.
 
     Args:
         store: holds events and user-days.

@@ -95,7 +95,7 @@ def rows_of(store: Store, user: str) -> dict[str, int]:
 
 
 def others(store: Store) -> Mapping[str, list[str]]:
-    """Return every row of every table but those of the user and what says that they are forgotten, and of which days."""
+    """Return every row of every table but those of the user, and what says that they are forgotten, on which days."""
     with reading(store.engine) as connection:
         found = {table.name: sorted(map(str, connection.execute(select(table)))) for table in metadata.sorted_tables}
     told = ("erasures", "changed_days")

@@ -142,7 +142,8 @@ class Part:
 
     def __init__(self, folder: Path, table: TableName, day: date, shard: int) -> None:
         self.file: ArchivedFile | None = None
-        self._archive, self._table, self._shard = folder, table, shard
+        self.table = table
+        self._archive, self._shard = folder, shard
         self._folder = folder / table / f"day={day.isoformat()}"
         self._beside = self._folder / f".{shard:02d}-{uuid.uuid4().hex}.writing"
         self._writer: pq.ParquetWriter | None = None
@@ -157,7 +158,7 @@ class Part:
         """
         if rows.num_rows == 0:
             return
-        self._waiting.append(rows.cast(arrow_schema(self._table)))
+        self._waiting.append(rows.cast(arrow_schema(self.table)))
         self._rows += rows.num_rows
         if sum(each.num_rows for each in self._waiting) >= ROWS_AT_ONCE:
             self._write(whole_groups=True)
@@ -175,7 +176,7 @@ class Part:
         self._beside.replace(path)
         manifest.sync_folder(self._folder)
         relative = path.relative_to(self._archive).as_posix()
-        self.file = ArchivedFile(self._table, self._shard, relative, self._rows, size, digest)
+        self.file = ArchivedFile(self.table, self._shard, relative, self._rows, size, digest)
         return self.file
 
     def abandon(self) -> None:
@@ -205,7 +206,7 @@ class Part:
         ready = rows.num_rows // ROWS_AT_ONCE * ROWS_AT_ONCE if whole_groups else rows.num_rows
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._beside, arrow_schema(self._table), compression="zstd")
+            self._writer = pq.ParquetWriter(self._beside, arrow_schema(self.table), compression="zstd")
         self._writer.write_table(rows.slice(0, ready), row_group_size=ROWS_AT_ONCE)
         self._waiting = [rows.slice(ready)] if ready < rows.num_rows else []
 
