@@ -18,6 +18,7 @@ from ab_platform.errors import DataError
 from ab_platform.experiment import Experiment
 from ab_platform.experiment_file import dump
 from ab_platform.settings import Settings
+from ab_platform.storage.archive import Archive
 from ab_platform.storage.store import Store
 from ab_platform.training import Workshop, snapshot
 from models.artifact import read_manifest
@@ -163,6 +164,18 @@ def test_a_broken_definition_fails_with_its_line_and_is_not_tried_again(run: Run
     assert done.state == "failed"
     assert done.tasks["read_definition"] == "failed"
     assert data.experiments() == ()
+
+
+def test_what_was_rolled_up_is_archived_where_an_archive_is_in_use(
+    run: Run, launched: Store, home: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = run("roll_up_events")
+    assert (done.state, done.tasks["archive"]) == ("success", "skipped")
+    monkeypatch.setenv("ABP_ARCHIVE", str(home.archive))
+    done = run("roll_up_events")
+    assert (done.state, done.tasks["archive"]) == ("success", "success")
+    assert Archive(home.archive).published() == launched.changed_days() != ()
+    assert launched.stale_days() == ()
 
 
 def test_the_roll_up_and_the_analysis_repeat_to_the_same_digits(run: Run, launched: Store) -> None:

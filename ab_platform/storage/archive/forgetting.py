@@ -43,7 +43,7 @@ def forget(archive: Archive, user_id: str, *, at: datetime) -> Mapping[TableName
     for lying in archive.lying():
         archive.sweep(lying)
     _require_whole(archive, damaged)
-    return gone
+    return dict(gone)
 
 
 def _publish_without(
