@@ -282,7 +282,7 @@ def test_the_verb_asks_first_and_shows_what_went_by_table(store: Store, abp: Cal
 def test_the_verb_tells_machines_in_json_alone(store: Store, abp: Callable[..., Result]) -> None:
     lived(store)
     before = rows_of(store, GONE)
-    assert json.loads(abp(GONE, "--yes", "--json").stdout) == {"rows": before}
+    assert json.loads(abp(GONE, "--yes", "--json").stdout) == {"rows": before, "archived": {}}
 
 
 def test_the_verb_finds_users_by_their_own_ids_where_a_key_is_set(
