@@ -74,7 +74,7 @@ def choice(
     """
     remembered = st.session_state.get(REMEMBERED + name)
     standing = default or options[0]
-    asked = st.query_params.get(name, remembered if remembered in options else standing)
+    asked = st.query_params.get(name) or (str(remembered) if remembered in options else standing)
     index = options.index(asked) if asked in options else None
     chosen = st.selectbox(label, options, index=index, key=name, placeholder="Choose", on_change=on_change, width=280)
     if chosen is None:
