@@ -18,7 +18,7 @@ from ab_platform.erasing import erase
 from ab_platform.errors import StoreAwayError, StoreError
 from ab_platform.retention import retain
 from ab_platform.storage import day_rows
-from ab_platform.storage.archive import Archive
+from ab_platform.storage.archive import Archive, shards_of
 from ab_platform.storage.archive.exporting import export
 from ab_platform.storage.archive.locking import alone
 from ab_platform.storage.connection import writing
@@ -236,6 +236,11 @@ def test_an_erased_user_leaves_every_day_and_only_the_files_of_one_shard_change(
     given_up(store, into)
     before = into.days()
     files = {path: path.read_bytes() for path in into.folder.glob("*/day=*/*")}
+    [shard] = shards_of(["u004"], into.shards)
+    theirs, others = (into.folder / "running" / "e" / "day=2026-03-02" / f"{of:02d}-made.parquet" for of in (shard, 9))
+    theirs.parent.mkdir(parents=True)
+    for path in (theirs, others):
+        path.write_bytes(b"what is derived from a shard")
     done = erase(store, "u004", at=LATER, archive=into)
     assert done.archived == {"events": 18, "exposures": 2, "user_days": 6}
     gone = {path for path in files if not path.exists()}
@@ -243,6 +248,7 @@ def test_an_erased_user_leaves_every_day_and_only_the_files_of_one_shard_change(
     assert len(gone) == 7  # events and user-days of three days, exposures of one
     assert not any(b"u004" in path.read_bytes() for path in into.folder.glob("*/day=*/*"))
     assert [now.day for now, was in zip(into.days(), before, strict=True) if now != was] == [day(0), day(1), day(2)]
+    assert (theirs.exists(), others.exists()) == (False, True)
     after_it = versions(into)
     assert dict(erase(store, "u004", at=LATER + timedelta(hours=1), archive=into).archived) == {
         "events": 0,
