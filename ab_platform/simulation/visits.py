@@ -156,10 +156,10 @@ def events(
     for user, day, second, title, clicked, seconds in zip(*(column.tolist() for column in columns), strict=True):
         at = starts_at + timedelta(days=day, seconds=second)
         # A Movie Card stands beside a title, here the one before its own.
-        beside = None if surface == "home_card" else _title(title - 1)
+        beside = None if surface == "home_card" else title_id(title - 1)
         request = Request(users.ids[user], surface, at, beside)
         slate_id = event_id(at, f"{experiment}/{request.user_id}/{surface}/{day}")
-        titles = tuple(_title(title + place) for place in range(SLATE_SIZE))
+        titles = tuple(title_id(title + place) for place in range(SLATE_SIZE))
         shown = impressions(Slate(slate_id, experiment, request, arms[user], arms[user], titles))
         yield from shown
         for place, impression in enumerate(shown):
@@ -171,5 +171,6 @@ def events(
                 yield Watch(event_id(clicked_at, f"{key}/watch"), *common, impression.event_id, seconds[place])
 
 
-def _title(number: int) -> str:
+def title_id(number: int) -> str:
+    """Return the id of a title; past the last one comes the first again."""
     return f"t{number % TITLES + 1:03}"
