@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, bar, choice, now, out, print_json, print_table, say, store
+from ab_platform.cli.console import AsJson, bar, choice, now, out, print_json, print_table, say, settings, store
 
 if TYPE_CHECKING:
     from ab_platform.results import Readout
-    from ab_platform.simulation import World
+    from ab_platform.simulation import Plan, World
+    from ab_platform.simulation.plan import Archived
 
 MONITORING = ("fixed", "sequential", "group_sequential")
 
@@ -36,6 +37,13 @@ def simulate(
     ] = None,
     before: Annotated[bool, typer.Option(help="First a week in which both arms are the control.")] = True,
     key: Annotated[str, typer.Option(help="Key of the experiment; simulate-WORLD by default.")] = "",
+    archive: Annotated[
+        bool, typer.Option("--archive", help="Straight into the archive, past the database: for millions of users.")
+    ] = False,
+    with_events: Annotated[
+        bool, typer.Option("--events/--no-events", help="With --archive: the events too, not only what they count to.")
+    ] = True,
+    processes: Annotated[int | None, typer.Option(help="With --archive: at once; one a core by default.")] = None,
     listed: Annotated[bool, typer.Option("--list", help="List the worlds and stop.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -44,7 +52,12 @@ def simulate(
     Users are assigned, their events recorded, rolled up and analyzed as real ones are. A second run with the same
     settings changes nothing.
 
+    With --archive the rows go straight into the archive's files, on all cores: 25 million users in a quarter of an hour
+    on two. One that was cut short goes on where it stopped when the same is run again.
+
     Example: abp simulate table2 --users 5000
+
+    Example: abp simulate table2 --users 25_000_000 --archive
     """
     from ab_platform import simulation
 
@@ -60,11 +73,38 @@ def simulate(
         segments=None if segments is None else _names(segments),
         before=before,
         key=key,
+        archived=_archived(archive, with_events),
     )
+    if archive:
+        return _simulate_into_archive(plan, processes, as_json)
     with bar("simulate visits") as advance:
         done = simulation.simulate(store(migrate=True), plan, at=now(), progress=advance)
     say(f"{done.events_stored:,} new events")
     return _print(plan.made, plan.settings(), done.readout, as_json)
+
+
+def _archived(archive: bool, with_events: bool) -> Archived | None:
+    if not archive:
+        return None
+    return "events" if with_events else "user_days"
+
+
+def _simulate_into_archive(plan: Plan, processes: int | None, as_json: bool) -> None:
+    from ab_platform.simulation.archived import simulate_into
+    from ab_platform.storage.archive import TABLES, Archive
+
+    folder = settings().archive
+    with bar("simulate users") as advance:
+        done = simulate_into(
+            Archive(folder), store(migrate=True), plan, at=now(), processes=processes, progress=advance
+        )
+    rows = {table: done.rows(table) for table in TABLES}
+    if as_json:
+        days = [day.day for day in done.days]
+        return print_json(plan.settings() | {"days": days, "made": done.made, "rows": rows, "size": done.size})
+    say(f"{done.made:,} users simulated into {folder}, {len(done.days)} days, {done.size / 1e9:.2f} GB")
+    print_table(None, ["table", "rows"], [[table, count] for table, count in rows.items()])
+    return say(f"\nnext: ABP_WAREHOUSE=duckdb abp analyze {plan.key}")
 
 
 def _list(as_json: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
+from typing import Literal
 
 from ab_platform.errors import ExperimentError
 from ab_platform.events import Surface
@@ -19,6 +20,8 @@ RECOMMENDER = "popularity"
 
 Behaviours = Mapping[Surface, Behaviour]
 """What users do on each surface under one arm."""
+
+Archived = Literal["events", "user_days"]
 
 LEAST_USERS = 200
 BEFORE_DAYS = 7
@@ -39,6 +42,8 @@ class Plan:
         segments: what the table is divided by; the world's own where None.
         before: whether the same users are first seen for a week in which both arms are the control.
         key: of the experiment; made from the world where empty.
+        archived: what is put into the archive, past the database: events and all that is counted of them, or only
+            what is counted; None where the events go through the database.
     """
 
     world: str
@@ -50,6 +55,7 @@ class Plan:
     segments: tuple[str, ...] | None = None
     before: bool = True
     key: str = ""
+    archived: Archived | None = None
 
     def __post_init__(self) -> None:
         """Fill in what the world decides, and check the rest.

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ab_platform.simulation.archived.draws import Numbers, mixed, start_of
-from ab_platform.simulation.archived.slates import DAYS_AT_MOST, Flags, Slates, Whole
+from ab_platform.simulation.archived.slates import Flags, Slates, Whole, slate_numbers
 from ab_platform.simulation.archived.tables import (
     CLICK_AFTER,
     CLICK_STEP,
@@ -21,7 +21,6 @@ from ab_platform.simulation.archived.tables import (
 )
 from ab_platform.simulation.population import SLATE_SIZE
 from ab_platform.simulation.visits import TITLES, title_id
-from ab_platform.simulation.worlds import REACH
 
 KINDS = ("impression", "click", "watch")
 _IMPRESSION, _CLICK, _WATCH = range(3)
@@ -59,9 +58,10 @@ def events(day: Day, slates: Slates, number: Whole) -> pa.Table:
         slates: of the day.
         number: `(users,)` of the block's users.
     """
+    visits = slate_numbers(number[slates.user], slates.surface, slates.day)
     slate, place, kind = _sent(slates)
     at = day.at(slates)[slate] + np.where(kind == _IMPRESSION, 0, (CLICK_AFTER + CLICK_STEP * place) * SECOND_US)
-    ids = _ids(day.experiment, _visits(slates, number)[slate], at, 1 + kind * SLATE_SIZE + place)
+    ids = _ids(day.experiment, visits[slate], at, 1 + kind * SLATE_SIZE + place)
     order = np.lexsort((ids.low, ids.high, slates.user[slate]))
     slate, place, kind, at = slate[order], place[order], kind[order], at[order]
     who = day.who(slates.user[slate], slates.surface[slate])
@@ -72,7 +72,7 @@ def events(day: Day, slates: Slates, number: Whole) -> pa.Table:
             **{name: who[name] for name in ("experiment", "user_id", "arm", "surface")},
             "title_id": named(_TITLE_IDS, (slates.title[slate] + place) % TITLES),
             "at": moments(at),
-            **_own_values(day, slates, _visits(slates, number), (slate, place, kind), who["arm"]),
+            **_own_values(day, slates, visits, (slate, place, kind), who["arm"]),
         }
     )
 
@@ -108,12 +108,6 @@ def _own_values(day: Day, slates: Slates, visits: Numbers, sent: _Sent, arm: pa.
         "watch_seconds": pa.array(watch_seconds, mask=kind != _WATCH),
         "latency_ms": pa.nulls(len(visit), pa.float64()),
     }
-
-
-def _visits(slates: Slates, number: Whole) -> Numbers:
-    """Return a number of each slate's own, (slates,)."""
-    visits: Numbers = (number[slates.user] * len(REACH) + slates.surface) * DAYS_AT_MOST + slates.day
-    return visits.astype(np.uint64)
 
 
 def _ids(experiment: str, visit: Numbers, at: Whole, key: Whole) -> _Ids:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ab_platform.analysis.plan import BEFORE, PREDICTION
-from ab_platform.errors import ExperimentError
+from ab_platform.errors import ExperimentError, StoreError
 from ab_platform.lineage import Change
 from ab_platform.simulation.archived.shard import DayFiles, Shard, days_of
 from ab_platform.simulation.archived.staged import Staged
@@ -165,25 +165,30 @@ def _make(
     return made
 
 
-def _shards(users: int, shards: int) -> NDArray[np.uint8]:
+def _shards(users: int, shards: int) -> NDArray[np.int16]:
     """Return the shard of each user, (users,)."""
-    found = np.empty(users, dtype=np.uint8)
+    found = np.empty(users, dtype=np.int16)
     for first in range(0, users, USERS_AT_ONCE):
         number = np.arange(first, min(first + USERS_AT_ONCE, users))
         found[number] = shards_of(user_ids(number).astype(np.str_), shards)
     return found
 
 
-def _publish(
-    archive: Archive, staged: Staged, periods: Sequence[Period], at: datetime
-) -> tuple[ArchivedDay, ...]:
+def _publish(archive: Archive, staged: Staged, periods: Sequence[Period], at: datetime) -> tuple[ArchivedDay, ...]:
     """Publish all days, and delete what writers that were killed have left."""
-    finished_shards: list[DayFiles] = [files for number in range(archive.shards) if (files := staged.get(number))]
+    shards = [_finished(staged, number) for number in range(archive.shards)]
     published = []
     for day in (day for period in periods for day in days_of(period)):
-        published.append(archive.publish(day, (file for files in finished_shards for file in files[day]), at=at))
+        published.append(archive.publish(day, (file for files in shards for file in files[day]), at=at))
         archive.sweep(day)
     return tuple(published)
+
+
+def _finished(staged: Staged, shard: int) -> DayFiles:
+    files = staged.get(shard)
+    if files is None:
+        raise StoreError(f"shard {shard} was made, and its files are not there now; run the same again to make it anew")
+    return files
 
 
 def _keys(plan: Plan) -> tuple[str, ...]:

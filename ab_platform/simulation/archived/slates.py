@@ -65,8 +65,14 @@ class Slates:
     def at(self, rows: Whole) -> Slates:
         """Select some by their places."""
         return Slates(
-            *(column[rows] for column in (self.user, self.surface, self.day, self.first)),
-            *(column[rows] for column in (self.second, self.title, self.clicked, self.watch_ms)),
+            user=self.user[rows],
+            surface=self.surface[rows],
+            day=self.day[rows],
+            first=self.first[rows],
+            second=self.second[rows],
+            title=self.title[rows],
+            clicked=self.clicked[rows],
+            watch_ms=self.watch_ms[rows],
         )
 
 
@@ -107,9 +113,8 @@ def draw_slates(
     present = np.stack([_present(counted, each, days, source, period) for each in surfaces], axis=1)
     user, surface, day = np.nonzero(present)
     since = day - present.argmax(axis=2)[user, surface]
-    slate = (counted[user] * np.uint64(len(REACH)) + surface.astype(np.uint64)) * np.uint64(DAYS_AT_MOST)
-    slate += day.astype(np.uint64)
-    shown = slate[:, None] * np.uint64(SLATE_SIZE) + np.arange(SLATE_SIZE, dtype=np.uint64)
+    slate = slate_numbers(block.number[user], surface, day)
+    shown = _title_numbers(slate)
     luck = source.uniforms(f"{period}/luck", shown)
     clicked = luck < _rates(block, behaviours, arms)[user, surface, None]
     place, title = np.nonzero(clicked)
@@ -128,6 +133,16 @@ def draw_slates(
         clicked,
         watch_ms,
     )
+
+
+def slate_numbers(number: Whole, surface: Whole, day: Whole) -> Numbers:
+    """Return a number of each slate's own from those of its user, surface and day, (slates,)."""
+    return np.asarray((number * len(REACH) + surface) * DAYS_AT_MOST + day, dtype=np.uint64)
+
+
+def _title_numbers(slate: Numbers) -> Numbers:
+    """Return a number of each title shown, (slates, titles)."""
+    return np.stack([slate * np.uint64(SLATE_SIZE) + np.uint64(place) for place in range(SLATE_SIZE)], axis=1)
 
 
 def _present(number: Numbers, surface: Surface, days: int, source: Source, period: str) -> Flags:

@@ -11,7 +11,18 @@ so whatever is computed by user is computed shard by shard, in memory that does 
 """
 
 from ab_platform.storage.archive.archive import Archive, Part
+from ab_platform.storage.archive.contents import experiments_in
 from ab_platform.storage.archive.layout import TABLES, TableName, arrow_schema, shards_of
 from ab_platform.storage.archive.manifest import ArchivedDay, ArchivedFile
 
-__all__ = ["TABLES", "Archive", "ArchivedDay", "ArchivedFile", "Part", "TableName", "arrow_schema", "shards_of"]
+__all__ = [
+    "TABLES",
+    "Archive",
+    "ArchivedDay",
+    "ArchivedFile",
+    "Part",
+    "TableName",
+    "arrow_schema",
+    "experiments_in",
+    "shards_of",
+]
