@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,9 @@ from ab_platform.storage.archive import Archive, TableName, arrow_schema
 from ab_platform.storage.archive.layout import SORTED_BY
 from ab_platform.storage.store import Store, open_store
 from tests.killed_simulation import NOW, PLAN
+from tests.test_cli import Run, abp
+
+__all__ = ["abp"]
 
 TWO_WEEKS = replace(PLAN, days=7, before=True)
 LARGE = Plan("table2", users=60_000, archived="user_days")
@@ -316,3 +320,14 @@ def test_draws_are_uniform_and_streams_unrelated() -> None:
     assert stats.chisquare(counted, stats.binom(6, 0.25).pmf(range(7)) * len(one)).pvalue > 0.001
     halves = draws.gamma_of_shape_2(one, other)
     assert abs(halves.mean() - 1.0) < 4 * np.sqrt(0.5 / len(halves))
+
+
+def test_the_command_simulates_into_the_archive_and_says_what_comes_next(abp: Run, tmp_path: Path) -> None:
+    line = ("simulate", "small-lift", "--users", "1_000", "--days", "2", "--no-before", "--archive", "--no-events")
+    said = abp(*line).stderr
+    assert "1,000 users simulated into" in said
+    assert "ABP_WAREHOUSE=duckdb abp analyze simulate-small-lift" in said
+    told = json.loads(abp(*line, "--json").stdout)
+    assert (told["made"], told["rows"]["events"]) == (0, 0)
+    assert told["rows"]["user_days"] >= told["rows"]["exposures"] > 1_000
+    assert len(Archive(tmp_path / ".abp" / "archive").days()) == 2

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from ab_platform.errors import StoreError
 from ab_platform.storage.archive import manifest
-from ab_platform.storage.archive.layout import TableName, arrow_schema
+from ab_platform.storage.archive.layout import TableName, arrow_schema, repeating
 from ab_platform.storage.archive.manifest import ArchivedDay, ArchivedFile
 
 SHARDS = 16
@@ -206,7 +206,9 @@ class Part:
         ready = rows.num_rows // ROWS_AT_ONCE * ROWS_AT_ONCE if whole_groups else rows.num_rows
         if self._writer is None:
             self._folder.mkdir(parents=True, exist_ok=True)
-            self._writer = pq.ParquetWriter(self._beside, arrow_schema(self.table), compression="zstd")
+            self._writer = pq.ParquetWriter(
+                self._beside, arrow_schema(self.table), compression="zstd", use_dictionary=repeating(self.table)
+            )
         self._writer.write_table(rows.slice(0, ready), row_group_size=ROWS_AT_ONCE)
         self._waiting = [rows.slice(ready)] if ready < rows.num_rows else []
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
-from sqlalchemy import Date, Float, Integer, Uuid
+from sqlalchemy import Date, Float, Integer, String, Uuid
 from sqlalchemy.types import TypeEngine
 
 from ab_platform.assignment import BUCKETS, buckets
@@ -34,6 +34,13 @@ SALT = "archive"
 def arrow_schema(table: TableName) -> pa.Schema:
     """Return the columns of a table's files: those of the database's table, in their order."""
     return pa.schema([pa.field(column.name, _type(column.type)) for column in schema.metadata.tables[table].c])
+
+
+@cache
+def repeating(table: TableName) -> list[str]:
+    """Return the columns whose values repeat, so that a dictionary is small; of others it would be work for nothing."""
+    columns = schema.metadata.tables[table].c
+    return [each.name for each in columns if each.name != "user_id" and isinstance(each.type, (String, Integer))]
 
 
 def shards_of(users: Sequence[str] | NDArray[np.str_], shards: int) -> NDArray[np.int64]:
