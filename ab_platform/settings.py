@@ -38,7 +38,6 @@ class Settings:
         smtp_url: mail server, as `smtp://user:password@host:port` (`ABP_SMTP_URL`).
         user_id_key: key of the hashes by which users are known (`ABP_USER_ID_KEY`; without, by their own ids).
         otlp_endpoint: address that the service's traces go to (`OTEL_EXPORTER_OTLP_ENDPOINT`, OpenTelemetry's own).
-        archive_folder: folder of the archive (`ABP_ARCHIVE`, default `archive` in `home`).
     """
 
     home: Path
@@ -60,12 +59,11 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)
     user_id_key: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
-    archive_folder: Path | None = None
 
     @property
-    def archive(self) -> Path:
-        """Return the folder of the archive."""
-        return self.archive_folder or self.home / "archive"
+    def archive_in_use(self) -> bool:
+        """Tell whether there is an archive, or is to be one."""
+        return self.archive_chosen or (self.archive / "archive.json").exists()
 
     @property
     def archive_in_use(self) -> bool:
@@ -120,7 +118,6 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         smtp_url=environment.get("ABP_SMTP_URL") or None,
         user_id_key=environment.get("ABP_USER_ID_KEY") or None,
         otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
-        archive_folder=_folder(environment.get("ABP_ARCHIVE")),
     )
 
 
@@ -237,10 +234,6 @@ def examples() -> Path:
 
 def _addresses(listed: str | None) -> frozenset[str]:
     return frozenset((listed or "").replace(",", " ").lower().split())
-
-
-def _folder(path: str | None) -> Path | None:
-    return Path(path).expanduser().absolute() if path else None
 
 
 def _count(name: str, value: str) -> int:

@@ -56,7 +56,8 @@ def test_every_command_in_the_docs_is_one_the_program_takes(path: Path) -> None:
             assert re.search(rf"^{words[1]}:", makefile, re.MULTILINE), f"{path.name}: no make target in `{line}`"
             continue
         assert verb_of(words) in verbs(), f"{path.name}: there is no verb in `{line}`"
-        known = {option for parameter in verbs()[verb_of(words)].params for option in parameter.opts}
+        params = verbs()[verb_of(words)].params
+        known = {option for each in params for option in (*each.opts, *each.secondary_opts)}
         used = {word.split("=")[0] for word in words[2:] if word.startswith("-")}
         assert used <= known, f"{path.name}: `{line}` uses {used - known}"
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import signal
 import subprocess
@@ -327,7 +326,5 @@ def test_the_command_simulates_into_the_archive_and_says_what_comes_next(abp: Ru
     said = abp(*line).stderr
     assert "1,000 users simulated into" in said
     assert "ABP_WAREHOUSE=duckdb abp analyze simulate-small-lift" in said
-    told = json.loads(abp(*line, "--json").stdout)
-    assert (told["made"], told["rows"]["events"]) == (0, 0)
-    assert told["rows"]["user_days"] >= told["rows"]["exposures"] > 1_000
-    assert len(Archive(tmp_path / ".abp" / "archive").days()) == 2
+    days = Archive(tmp_path / ".abp" / "archive").days()
+    assert [(day.rows("events"), day.rows("user_days") >= day.rows("exposures") > 0) for day in days] == [(0, True)] * 2

@@ -56,7 +56,7 @@ class Day:
     def who(self, user: Whole, surface: Whole) -> dict[str, pa.Array]:
         """Return the columns that say whose rows they are, in which arm and on which surface."""
         return {
-            "experiment": named([self.experiment], np.zeros(len(user), dtype=np.int64)),
+            "experiment": pa.repeat(pa.scalar(self.experiment, pa.string()), len(user)),
             "user_id": self.ids.take(pa.array(user)),
             "surface": named(self.surfaces, surface),
             "arm": named(self.arms, self.arm[user]),
