@@ -66,11 +66,6 @@ class Settings:
         return self.archive_chosen or (self.archive / "archive.json").exists()
 
     @property
-    def archive_in_use(self) -> bool:
-        """Tell whether there is an archive, or is to be one."""
-        return self.archive_chosen or (self.archive / "archive.json").exists()
-
-    @property
     def artifacts(self) -> Path:
         """Return the folder of trained arms."""
         return self.home / "artifacts"

@@ -27,6 +27,7 @@ from ab_platform.simulation.plan import BEFORE_DAYS, Plan
 from ab_platform.simulation.sending import Period
 from ab_platform.simulation.worlds import WORLDS, World, world
 from ab_platform.storage.archive import TABLES, Archive, ArchivedDay, TableName, experiments_in, shards_of
+from ab_platform.storage.archive.locking import alone
 from ab_platform.storage.store import Store
 
 USERS_PER_PROCESS = 50_000
@@ -90,6 +91,9 @@ def simulate_into(
         return ArchivedSimulation(plan.key, archive.days(since=span[0], until=span[1]), made=0)
     _require_free(archive, span, () if standing(store, plan.key) is None else _keys(plan))
     periods = launched(store, plan, at)
+    for key in _keys(plan):
+        # Of the archive alone: no event is recorded in the database, and archiving takes the rows over as they are.
+        store.give_up_events(key, stored=0, at=at, reason="its events go straight into the archive")
     staged = Staged(archive, plan, periods)
     made = _make(archive, plan, periods, staged, processes=processes, progress=progress)
     days = _publish(archive, staged, periods, at)
@@ -178,9 +182,10 @@ def _publish(archive: Archive, staged: Staged, periods: Sequence[Period], at: da
     """Publish all days, and delete what writers that were killed have left."""
     shards = [_finished(staged, number) for number in range(archive.shards)]
     published = []
-    for day in (day for period in periods for day in days_of(period)):
-        published.append(archive.publish(day, (file for files in shards for file in files[day]), at=at))
-        archive.sweep(day)
+    with alone(archive.folder):
+        for day in (day for period in periods for day in days_of(period)):
+            published.append(archive.publish(day, (file for files in shards for file in files[day]), at=at))
+            archive.sweep(day)
     return tuple(published)
 
 
