@@ -20,10 +20,12 @@ import pytest
 from numpy.typing import NDArray
 from sqlalchemy import create_engine, select
 
+from ab_platform import archiving
 from ab_platform.errors import ExperimentError
 from ab_platform.events import AnyEvent, Click, Impression, Watch
 from ab_platform.simulation import Plan, simulate
 from ab_platform.simulation.archived import ArchivedSimulation, shard, simulate_into, simulating
+from ab_platform.simulation.launches import launched
 from ab_platform.simulation.population import figures
 from ab_platform.simulation.worlds import REACH
 from ab_platform.storage import schema
@@ -111,8 +113,12 @@ def archive(tmp_path: Path) -> Archive:
     return Archive(tmp_path / "archive", shards=2)
 
 
-def test_the_rows_are_what_counting_the_events_gives(archive: Archive, store: Store, sqlite_url: str) -> None:
-    done = simulate_into(archive, store, TWO_WEEKS, at=NOW)
+def test_the_rows_are_what_counting_the_events_gives(
+    archive: Archive, store: Store, sqlite_url: str, tmp_path: Path, migrated_file: Path
+) -> None:
+    with another_store(migrated_file, tmp_path / "another") as its_own:
+        done = simulate_into(archive, its_own, TWO_WEEKS, at=NOW)
+    launched(store, TWO_WEEKS, NOW)
     sent = list(as_events(rows(archive, "events")))
     assert len({event.event_id for event in sent}) == len(sent) == done.rows("events") > 5_000
     assert store.record(sent).stored == len(sent)
@@ -124,6 +130,12 @@ def test_the_rows_are_what_counting_the_events_gives(archive: Archive, store: St
     for name in ("clicks", "titles_watched", "first_click_seconds", "reciprocal_ranks"):
         assert len(days[name].unique()) >= 3
     assert sum(days["titles_watched"].to_pylist()) < sum(days["clicks"].to_pylist())
+
+
+def test_its_days_stay_where_the_database_is_archived_again(archive: Archive, store: Store) -> None:
+    done = simulate_into(archive, store, PLAN, at=NOW)
+    archiving.archive(store, archive, at=NOW, days=[day.day for day in done.days], again=True)
+    assert [day.version for day in archive.days()] == versions(done)
 
 
 def test_the_files_are_in_the_order_of_the_archive(archive: Archive, store: Store) -> None:
