@@ -19,6 +19,7 @@ from ab_platform.simulation.plan import BEFORE_DAYS, Plan, truths
 from ab_platform.simulation.sending import Period, arriving, batch_users
 from ab_platform.simulation.visits import Users
 from ab_platform.storage.store import Store
+from ab_platform.storage.warehouse.reads import UserReads
 
 USERS_AT_ONCE = 1_000
 
@@ -39,7 +40,12 @@ class Simulated:
 
 
 def simulate(
-    store: Store, plan: Plan, *, at: datetime, progress: Callable[[int, int], None] | None = None
+    store: Store,
+    plan: Plan,
+    *,
+    at: datetime,
+    progress: Callable[[int, int], None] | None = None,
+    reads: UserReads | None = None,
 ) -> Simulated:
     """Simulate a world; the very same again changes nothing.
 
@@ -48,6 +54,7 @@ def simulate(
         plan: what is asked for.
         at: now; the experiment ends at the midnight before it.
         progress: called with users done and users in all.
+        reads: what reads the users for the analysis; the store by default.
 
     Raises:
         ExperimentError: for a key under which something else was launched or simulated.
@@ -59,7 +66,7 @@ def simulate(
         stored = _record(store, plan, periods, progress)
         store.note(Change(plan.key, at, "simulate", None, {"recorded_users": plan.users}, "every visit is recorded"))
     last_day = (periods[-1].launch.ends_at - timedelta(days=1)).date()
-    return Simulated(stored, analysis.analyze(store, plan.key, as_of=last_day))
+    return Simulated(stored, analysis.analyze(store, plan.key, as_of=last_day, reads=reads))
 
 
 def _record(store: Store, plan: Plan, periods: Sequence[Period], progress: Callable[[int, int], None] | None) -> int:
