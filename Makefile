@@ -6,10 +6,11 @@ TORCH ?= torch==2.13.0
 VENV := $(ROOT)/.venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SPARK := $(ROOT)/.venv-spark
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo test calibrate bench-arms bench-service bench-dashboard serve dashboard gallery airflow check lint types format wheel clean
+.PHONY: help demo spark spark-cluster test calibrate bench-arms bench-service bench-dashboard serve dashboard gallery airflow check lint types format wheel clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -46,6 +47,13 @@ bench-service: $(READY) ## Measure the service beside a handler that does nothin
 bench-dashboard: $(READY) ## Measure how fast the dashboard's pages open over 25 million exposed users, into docs/dashboard-speed.md.
 	@cd $(ROOT) && $(BIN)/python -m benchmarks.dashboard --output docs/dashboard-speed.md
 
+spark: ## Make the environment of Spark, in .venv-spark (once, about two minutes); it needs Java 17.
+	@test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
+	@cd $(ROOT) && $(SPARK)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[warehouse]' 'ibis-framework[pyspark]' pyspark==4.0.5 hypothesis pytest
+
+spark-cluster: spark ## Start a master of Spark and two workers on this machine; Ctrl-C stops them.
+	@cd $(ROOT) && $(SPARK)/bin/python -m benchmarks.spark
+
 check: lint types test ## What CI runs: lint, types, tests.
 
 lint: $(READY) ## Check style.
@@ -61,7 +69,7 @@ wheel: $(READY) ## Build the wheel into dist/.
 	@cd $(ROOT) && $(BIN)/python -m build --wheel
 
 clean: ## Remove the environment; data and results in .abp stay.
-	@rm -rf $(VENV)
+	@rm -rf $(VENV) $(SPARK)
 
 # torch comes first and by itself: a resolver that may choose takes gigabytes of CUDA packages.
 $(READY): $(ROOT)/pyproject.toml $(ROOT)/constraints.txt

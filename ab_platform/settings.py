@@ -38,6 +38,8 @@ class Settings:
         smtp_url: mail server, as `smtp://user:password@host:port` (`ABP_SMTP_URL`).
         user_id_key: key of the hashes by which users are known (`ABP_USER_ID_KEY`; without, by their own ids).
         otlp_endpoint: address that the service's traces go to (`OTEL_EXPORTER_OTLP_ENDPOINT`, OpenTelemetry's own).
+        warehouse: who reads the users of an analysis (`ABP_WAREHOUSE`, default `database`): over the archive `duckdb`,
+            `spark-local`, `spark://HOST:PORT`, or an engine by the address that Ibis connects to.
     """
 
     home: Path
@@ -59,6 +61,7 @@ class Settings:
     smtp_url: str | None = field(default=None, repr=False)
     user_id_key: str | None = field(default=None, repr=False)
     otlp_endpoint: str | None = None
+    warehouse: str = "database"
 
     @property
     def archive_in_use(self) -> bool:
@@ -113,6 +116,7 @@ def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         smtp_url=environment.get("ABP_SMTP_URL") or None,
         user_id_key=environment.get("ABP_USER_ID_KEY") or None,
         otlp_endpoint=environment.get("OTEL_EXPORTER_OTLP_ENDPOINT") or None,
+        warehouse=environment.get("ABP_WAREHOUSE") or "database",
     )
 
 
@@ -217,6 +221,7 @@ def for_child(chosen: Settings, environment: Mapping[str, str] = os.environ) -> 
         "ABP_DATABASE_URL": chosen.database_url,
         "ABP_DATA_HOME": str(chosen.data_home),
         "ABP_EXPERIMENTS": str(chosen.experiments),
+        "ABP_WAREHOUSE": chosen.warehouse,
     }
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from airflow.sdk import dag, get_current_context, task
 
 from dags.tasks import tell
-from dags.workplace import LIFTS, SCHEDULED, USER_DAYS, field, now, store
+from dags.workplace import LIFTS, SCHEDULED, USER_DAYS, field, now, store, user_reads
 
 
 @dag(
@@ -53,9 +53,9 @@ def analyze_experiments() -> None:
         as_of = context["params"]["as_of"]
         with store() as opened:
             readout = (
-                analysis.analyze(opened, key, as_of=date.fromisoformat(as_of))
+                analysis.analyze(opened, key, as_of=date.fromisoformat(as_of), reads=user_reads(opened))
                 if as_of
-                else guard(opened, key, now=now()).readout
+                else guard(opened, key, now=now(), reads=user_reads(opened)).readout
             )
         if readout is None:
             return None

@@ -19,6 +19,7 @@ from ab_platform.settings import Settings, from_environment
 if TYPE_CHECKING:
     from ab_platform.storage.archive import Archive
     from ab_platform.storage.store import Store
+    from ab_platform.storage.warehouse.reads import UserReads
     from ab_platform.training import Workshop
 
 OWNER = "experimentation"
@@ -102,6 +103,14 @@ def archive_in_use() -> Archive | None:
 
     settings = from_environment()
     return Archive(settings.archive) if settings.archive_in_use else None
+
+
+def user_reads(opened: Store) -> UserReads:
+    """Open what the settings say reads the users of an analysis."""
+    from ab_platform.warehouse import user_reads
+
+    settings = from_environment()
+    return user_reads(opened, warehouse=settings.warehouse, archive=settings.archive, at=now())
 
 
 def workshop() -> Workshop:

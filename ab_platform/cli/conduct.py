@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, Reason, bar, now, print_json, print_table, say, settings, store, workshop
+from ab_platform.cli.console import (
+    AsJson,
+    Reason,
+    bar,
+    now,
+    print_json,
+    print_table,
+    say,
+    settings,
+    store,
+    user_reads,
+    workshop,
+)
 
 if TYPE_CHECKING:
     from ab_platform.conduct.closing import Decided
@@ -118,7 +130,7 @@ def run_replayed(opened: Store, key: str, *, by_rule: bool, as_json: bool) -> No
     from ab_platform.conduct import closing
 
     _, refused = replay_with_bar(opened, key, seed=0)
-    found = analysis.analyze(opened, key)
+    found = analysis.analyze(opened, key, reads=user_reads(opened))
     if as_json:
         print_json(reporting.as_json(found))
     else:

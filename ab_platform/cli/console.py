@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from ab_platform.pseudonym import Pseudonyms
     from ab_platform.storage.archive import Archive
     from ab_platform.storage.store import Store
+    from ab_platform.storage.warehouse.reads import UserReads
     from ab_platform.training import Workshop
 
 SECONDS_BETWEEN_LINES = 10.0
@@ -76,6 +77,14 @@ def archive_in_use() -> Archive | None:
     from ab_platform.storage.archive import Archive
 
     return Archive(chosen.archive)
+
+
+def user_reads(opened: Store) -> UserReads:
+    """Open what the settings say reads the users of an analysis."""
+    from ab_platform.warehouse import user_reads
+
+    chosen = settings()
+    return user_reads(opened, warehouse=chosen.warehouse, archive=chosen.archive, at=now())
 
 
 def pseudonyms() -> Pseudonyms:

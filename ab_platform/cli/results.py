@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ab_platform.cli.conduct import Key, replay_with_bar
-from ab_platform.cli.console import AsJson, bar, choice, now, print_json, say, settings, store
+from ab_platform.cli.console import AsJson, bar, choice, now, print_json, say, settings, store, user_reads
 from ab_platform.errors import PlatformError
 
 if TYPE_CHECKING:
@@ -117,7 +117,12 @@ def analyze(
 
     if every_day and as_of is not None:
         raise typer.BadParameter("it analyzes every day; leave --as-of out", param_hint="--every-day")
-    found = every_day_with_bar(store(), key) if every_day else analysis.analyze(store(), key, as_of=_day(as_of))
+    opened = store()
+    found = (
+        every_day_with_bar(opened, key)
+        if every_day
+        else analysis.analyze(opened, key, as_of=_day(as_of), reads=user_reads(opened))
+    )
     if as_json:
         return print_json(reporting.as_json(found))
     return typer.echo(reporting.as_text(found, published=published))
@@ -127,8 +132,9 @@ def every_day_with_bar(opened: Store, key: str) -> Readout:
     """Analyze each day that was not analysed yet, and return the newest analysis."""
     from ab_platform import analysis
 
+    reads = user_reads(opened)
     with bar("analyze days") as show:
-        done = analysis.analyze_days(opened, key, progress=lambda days, total: show(days, total))
+        done = analysis.analyze_days(opened, key, progress=lambda days, total: show(days, total), reads=reads)
     say(f"{len(done)} days analyzed")
     return analysis.readout(opened, key)
 

@@ -6,7 +6,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ab_platform.cli.console import AsJson, bar, choice, now, out, print_json, print_table, say, settings, store
+from ab_platform.cli.console import (
+    AsJson,
+    bar,
+    choice,
+    now,
+    out,
+    print_json,
+    print_table,
+    say,
+    settings,
+    store,
+    user_reads,
+)
 
 if TYPE_CHECKING:
     from ab_platform.results import Readout
@@ -77,8 +89,10 @@ def simulate(
     )
     if archive:
         return _simulate_into_archive(plan, processes, as_json)
+    opened = store(migrate=True)
+    reads = user_reads(opened)
     with bar("simulate visits") as advance:
-        done = simulation.simulate(store(migrate=True), plan, at=now(), progress=advance)
+        done = simulation.simulate(opened, plan, at=now(), progress=advance, reads=reads)
     say(f"{done.events_stored:,} new events")
     return _print(plan.made, plan.settings(), done.readout, as_json)
 

@@ -12,6 +12,7 @@ from ab_platform.errors import NotFoundError
 from ab_platform.lineage import Launch, own_time
 from ab_platform.results import Readout
 from ab_platform.storage.store import Store
+from ab_platform.storage.warehouse.reads import UserReads
 
 QUIET = timedelta(hours=24)
 """A running experiment without a new event for so long has lost its events, or its users."""
@@ -45,7 +46,7 @@ def running(store: Store, *, now: datetime) -> tuple[str, ...]:
     )
 
 
-def guard(store: Store, key: str, *, now: datetime) -> Guarded:
+def guard(store: Store, key: str, *, now: datetime, reads: UserReads | None = None) -> Guarded:
     """Analyze an experiment as of its own time, raise alerts on what a person must see, and stop where it says so.
 
     An alert that stands is not raised again; one whose cause is gone is cleared.
@@ -54,13 +55,14 @@ def guard(store: Store, key: str, *, now: datetime) -> Guarded:
         store: holds the experiment.
         key: of the experiment.
         now: the time; of a replay, its calendar is asked instead.
+        reads: what reads the users; the store by default.
 
     Raises:
         NotFoundError: for an unknown experiment.
     """
     launch = store.experiment(key)
     at = _own_time(store, launch, now)
-    readout = _looked(store, launch, at)
+    readout = _looked(store, reads or store, launch, at)
     found = _alerts(launch, readout, at=at, now=now)
     store.clear_alerts(key, keep=[(alert.kind, alert.subject) for alert in found], at=now)
     raised = store.raise_alerts(found)
@@ -72,15 +74,15 @@ def _own_time(store: Store, launch: Launch, now: datetime) -> datetime:
     return own_time(launch, store.changes(launch.experiment.key), now)
 
 
-def _looked(store: Store, launch: Launch, at: datetime) -> Readout | None:
+def _looked(store: Store, reads: UserReads, launch: Launch, at: datetime) -> Readout | None:
     """Analyze as of the day that an event last came on, no later than the experiment's own time."""
     key = launch.experiment.key
-    store.roll_up()
-    last = store.watermark(key, _last_day(at))
+    reads.roll_up()
+    last = reads.watermark(key, _last_day(at))
     if last is None:
         return None
     try:
-        return analyze(store, key, as_of=last.astimezone(UTC).date())
+        return analyze(store, key, as_of=last.astimezone(UTC).date(), reads=reads)
     except NotFoundError:
         return None
 

@@ -19,6 +19,7 @@ from ab_platform.simulation.plan import Plan
 from ab_platform.simulation.sending import Period, arriving, batch_users
 from ab_platform.simulation.visits import Users
 from ab_platform.storage.store import Store
+from ab_platform.storage.warehouse.reads import UserReads
 
 USERS_AT_ONCE = 1_000
 
@@ -37,7 +38,12 @@ class Simulated:
 
 
 def simulate(
-    store: Store, plan: Plan, *, at: datetime, progress: Callable[[int, int], None] | None = None
+    store: Store,
+    plan: Plan,
+    *,
+    at: datetime,
+    progress: Callable[[int, int], None] | None = None,
+    reads: UserReads | None = None,
 ) -> Simulated:
     """Simulate a world; the very same again changes nothing.
 
@@ -46,6 +52,7 @@ def simulate(
         plan: what is asked for.
         at: now; the experiment ends at the midnight before it.
         progress: called with users done and users in all.
+        reads: what reads the users for the analysis; the store by default.
 
     Raises:
         ExperimentError: for a key under which something else was launched or simulated.
@@ -57,7 +64,7 @@ def simulate(
         stored = _record(store, plan, periods, progress)
         store.note(Change(plan.key, at, "simulate", None, {"recorded_users": plan.users}, "every visit is recorded"))
     last_day = (periods[-1].launch.ends_at - timedelta(days=1)).date()
-    return Simulated(stored, analysis.analyze(store, plan.key, as_of=last_day))
+    return Simulated(stored, analysis.analyze(store, plan.key, as_of=last_day, reads=reads))
 
 
 def _record(store: Store, plan: Plan, periods: Sequence[Period], progress: Callable[[int, int], None] | None) -> int:

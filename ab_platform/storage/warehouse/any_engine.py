@@ -41,11 +41,28 @@ class AnyEngine:
         """Return what a query gives over some tables."""
         try:
             for source in sources:
-                rows = pa.concat_tables(pq.read_table(path) for path in source.files) if source.files else source.whole
-                self._backend.create_table(source.name, rows, overwrite=True)
-            return self._backend.sql(query).to_pyarrow()
+                self._load(source)
+            return self._rows(query)
         except Exception as error:  # every backend has its own
             raise StoreError(f"{self.dialect} could not read the archive: {str(error).splitlines()[0]}") from error
+
+    def _load(self, source: Source) -> None:
+        rows = pa.concat_tables(pq.read_table(path) for path in source.files) if source.files else source.whole
+        if source.name in self._backend.list_tables():
+            # Not drop_table: with a new sqlglot Ibis 12 forgets the name.
+            self._backend.raw_sql(f"DROP TABLE {source.name}").close()
+        self._backend.create_table(source.name, schema=ibis.Schema.from_pyarrow(source.columns))
+        if rows.num_rows:
+            self._backend.insert(source.name, rows)
+
+    def _rows(self, query: str) -> pa.Table:
+        answer = self._backend.raw_sql(query)
+        if not hasattr(answer, "description"):  # no cursor: ClickHouse, BigQuery
+            return self._backend.sql(query).to_pyarrow()
+        names, rows = [column[0] for column in answer.description], answer.fetchall()
+        answer.close()
+        columns = zip(*rows, strict=True) if rows else ((),) * len(names)
+        return pa.table([pa.array(values) for values in columns], names)
 
     def close(self) -> None:
         """End the connection."""

@@ -19,7 +19,8 @@ def require_whole(archive: Archive, files: Iterable[ArchivedFile]) -> None:
         StoreError: for one that is not as it was published.
     """
     known = _known(archive)
-    new = {each.path: each for each in files if known.get(each.path) != _stamp(archive, each.path)}
+    # A file that is not there has no stamp, and what was never checked is known by none.
+    new = {each.path: each for each in files if known.get(each.path, []) != _stamp(archive, each.path)}
     if not new:
         return
     for file, wrong in archive.damage(new.values()).items():

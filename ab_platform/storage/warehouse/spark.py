@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import ibis
 import pyarrow as pa
 
 from ab_platform.errors import StoreError
@@ -45,7 +46,7 @@ class Spark:
 
     def _show(self, source: Source) -> None:
         if source.files:
-            frame = self._session.read.parquet(*(path.absolute().as_uri() for path in source.files))
+            frame = self._session.read.parquet(*(f"file://{path.absolute()}" for path in source.files))
         else:
             frame = self._session.createDataFrame(source.whole)
         frame.createOrReplaceTempView(source.name)
@@ -53,14 +54,15 @@ class Spark:
 
 def _session(master: str, partitions: int) -> Any:
     try:
-        import ibis.backends.pyspark  # noqa: F401, its options are what Ibis writes Spark's dialect with
         from pyspark.sql import SparkSession
     except ImportError as error:
         raise StoreError("Spark needs pyspark in an environment of its own; make it: `make spark`") from error
+    ibis.pyspark  # noqa: B018, Ibis writes Spark's dialect once it has loaded what it knows of Spark
     settings = {
         "spark.driver.host": "127.0.0.1",
         "spark.driver.bindAddress": "127.0.0.1",
         "spark.ui.enabled": "false",
+        "spark.ui.showConsoleProgress": "false",
         "spark.sql.session.timeZone": "UTC",
         "spark.sql.shuffle.partitions": str(partitions),
         "spark.sql.execution.arrow.pyspark.enabled": "true",
