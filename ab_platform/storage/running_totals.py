@@ -59,6 +59,11 @@ def columns(measures: Sequence[Measure]) -> pa.Schema:
     return pa.schema([*keys, *((name, pa.int64()) for name in whole)])
 
 
+def kept_columns(measures: Sequence[Measure]) -> pa.Schema:
+    """Return the columns of the rows as they are kept: with the shard of the user."""
+    return columns(measures).append(pa.field("shard", pa.int64()))
+
+
 def rows(population: Population, measures: Sequence[Measure], *, since: date | None, dialect: str) -> str:
     """Write the query of one row for each user, surface and day on which the user was seen, entered or left.
 
@@ -91,13 +96,13 @@ def rows(population: Population, measures: Sequence[Measure], *, since: date | N
 
 
 def sums(families: Sequence[Sequence[PerUser]], dialect: str) -> str:
-    """Write the query of each (day, surface, arm): by how much the day changed what `per_user.sums` gives.
+    """Write the query of each (shard, day, surface, arm): by how much the day changed what `per_user.sums` gives.
 
     Args:
         families: columns whose products with each other are wanted.
         dialect: of the engine, as Ibis names it.
     """
-    steps = ibis.table(ibis.Schema.from_pyarrow(columns(measures_of(families))), name=NAME)
+    steps = ibis.table(ibis.Schema.from_pyarrow(kept_columns(measures_of(families))), name=NAME)
     wanted = sorted({column for family in families for column in family})
     limbs = {name: limb for column in wanted for name, limb in _limbs(steps, column).items()}
     totals = {f"sum_{name}": _change(steps, limbs[name]).sum() for name in per_user.limb_names(wanted)}
@@ -107,7 +112,7 @@ def sums(families: Sequence[Sequence[PerUser]], dialect: str) -> str:
         for (one, other), name in per_user.product_names(families).items()
         if (one, other) not in known
     }
-    changed = steps.group_by("day", "surface", "arm").agg(n=_.entered.sum(), **totals, **products)
+    changed = steps.group_by("shard", "day", "surface", "arm").agg(n=_.entered.sum(), **totals, **products)
     return str(ibis.to_sql(changed, dialect))
 
 

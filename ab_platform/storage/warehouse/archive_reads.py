@@ -39,6 +39,7 @@ from ab_platform.storage.user_days import RolledUp
 from ab_platform.storage.warehouse import small_tables
 from ab_platform.storage.warehouse.checked import require_whole
 from ab_platform.storage.warehouse.engine import Engine, Source
+from ab_platform.storage.warehouse.grouping import grouped, rows_of
 from ab_platform.storage.warehouse.running import Families, Row, RunningTotals, span_of
 
 
@@ -53,6 +54,7 @@ class Scope:
         days_before: the first day is so many before the experiment's.
         dataset: of the users' attributes.
         attributes: names of those that are needed.
+        earlier: experiments whose user-days are read besides.
     """
 
     experiment: str
@@ -61,6 +63,7 @@ class Scope:
     days_before: int = 0
     dataset: str = ""
     attributes: tuple[str, ...] = ()
+    earlier: tuple[str, ...] = ()
 
 
 MADE_AFTER_THE_END = 2
@@ -176,7 +179,10 @@ class ArchiveReads:
             return None
         small, _ = self._small(scope, self._archive.folder)
         days = self._days(scope)
-        return running.make(lambda shard: [*(self._large(days, table, [shard]) for table in scope.tables), *small])
+        return running.make(
+            lambda shards: [*(self._large(days, table, shards) for table in scope.tables), *small],
+            self._sizes(days, scope),
+        )
 
     def _require_in_database(self, population: Population) -> None:
         if self._store.watermark(population.experiment) is None:
@@ -194,14 +200,25 @@ class ArchiveReads:
         with TemporaryDirectory(dir=self._archive.folder, prefix=".query-") as folder:
             small, attributes = self._small(scope, Path(folder))
             days = self._days(scope)
-            for shards in self._shards():
+            for shards in self._shards(days, scope):
                 large = [self._large(days, table, shards) for table in scope.tables]
                 known = [_together([attributes[shard] for shard in shards])] if attributes else []
                 yield self._engine.answer(query, [*large, *small, *known])
 
-    def _shards(self) -> Iterable[range]:
+    def _shards(self, days: Mapping[TableName, Sequence[ArchivedDay]], scope: Scope) -> Iterable[range]:
+        """Group the shards that the engine is given at a time."""
         every = range(self._archive.shards)
-        return [every] if self._engine.divides else [every[shard : shard + 1] for shard in every]
+        if self._engine.divides:
+            return [every]
+        return grouped(self._sizes(days, scope))
+
+    def _sizes(self, days: Mapping[TableName, Sequence[ArchivedDay]], scope: Scope) -> list[int]:
+        """Return how many rows an engine reads of each shard."""
+        read = {scope.experiment, *scope.earlier}
+        return [
+            sum(rows_of(path, read) for table in days for path in self._archive.paths(days[table], table, shard))
+            for shard in range(self._archive.shards)
+        ]
 
     def _days(self, scope: Scope) -> dict[TableName, tuple[ArchivedDay, ...]]:
         """Return the days of each table that the query needs, their files as they were published."""
@@ -235,7 +252,15 @@ def _of_users(population: Population, columns: Iterable[PerUser], dimensions: Se
     before = population.covariate_days if any(each.source == "before" for each in columns) else 0
     known = {str(each.name) for each in columns if each.source in ("attribute", "attribute_known")}
     names = tuple(sorted(known | _attributes(dimensions)))
-    return Scope(population.experiment, population.as_of, ("user_days", "exposures"), before, population.dataset, names)
+    return Scope(
+        population.experiment,
+        population.as_of,
+        ("user_days", "exposures"),
+        before,
+        population.dataset,
+        names,
+        population.earlier if before else (),
+    )
 
 
 def _of_exposures(population: Population, dimensions: Sequence[str] = ()) -> Scope:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from hashlib import sha256
@@ -26,11 +26,13 @@ from ab_platform.lineage import Launch
 from ab_platform.metrics import Measure
 from ab_platform.storage import running_totals
 from ab_platform.storage.archive import Archive
+from ab_platform.storage.archive.exporting import split
 from ab_platform.storage.archive.manifest import replace
 from ab_platform.storage.per_user import PerUser, Population
 from ab_platform.storage.warehouse.engine import Engine, Source
+from ab_platform.storage.warehouse.grouping import grouped
 
-FORMAT = 1
+FORMAT = 2
 """Of the rows; another number makes all of them anew."""
 
 Row = Mapping[str, Any]
@@ -101,22 +103,20 @@ class RunningTotals:
             if version not in self._known and not self._path(shard, day).exists()
         )
 
-    def make(self, sources: Callable[[int], Sequence[Source]]) -> list[Row]:
+    def make(self, sources: Callable[[Sequence[int]], Sequence[Source]], sizes: Sequence[int]) -> list[Row]:
         """Make the rows that are missing, add up the days that are not added up, and return the sums of all days.
 
-        Cut short, the next time goes on with the shard that was not done.
+        Cut short, the next time goes on with the shards that were not done.
 
         Args:
-            sources: gives what an engine reads of a shard: exposures, user-days, and the small tables.
+            sources: gives what an engine reads of some shards: exposures, user-days, and the small tables.
+            sizes: rows of each shard in these.
         """
-        found: list[Row] = []
-        for shard in self.shards:
-            new = [day for day, version in shard.versions.items() if version not in self._known]
-            if new:
-                self._make_rows(shard, new, sources(shard.number))
-                self._add_up(shard, new)
-            found += [row for version in shard.versions.values() for row in self._known[version]]
-        return found
+        for shards in self._groups(sizes):
+            new = self._new(shards[0])
+            self._make_rows(shards, new, sources)
+            self._add_up(shards, new)
+        return [row for shard in self.shards for version in shard.versions.values() for row in self._known[version]]
 
     def sweep(self) -> None:
         """Delete the rows of versions that are no more."""
@@ -148,22 +148,49 @@ class RunningTotals:
         if day == self._span.last:
             yield self._span.ends
 
-    def _make_rows(self, shard: Shard, days: Sequence[date], sources: Sequence[Source]) -> None:
-        lacking = [day for day in days if not self._path(shard, day).exists()]
+    def _groups(self, sizes: Sequence[int]) -> Iterator[Sequence[Shard]]:
+        """Group the shards with something to do that lack the same days, as many as an engine is given at a time."""
+        lacking: dict[tuple[tuple[date, ...], tuple[date, ...]], list[Shard]] = defaultdict(list)
+        for shard in self.shards:
+            if self._new(shard):
+                lacking[self._new(shard), self._lacking(shard)].append(shard)
+        for alike in lacking.values():
+            for places in grouped([sizes[shard.number] for shard in alike]):
+                yield alike[places.start : places.stop]
+
+    def _new(self, shard: Shard) -> tuple[date, ...]:
+        """Return the days that are not added up."""
+        return tuple(day for day, version in shard.versions.items() if version not in self._known)
+
+    def _lacking(self, shard: Shard) -> tuple[date, ...]:
+        """Return those of them whose rows are not made."""
+        return tuple(day for day in self._new(shard) if not self._path(shard, day).exists())
+
+    def _make_rows(
+        self, shards: Sequence[Shard], days: Sequence[date], sources: Callable[[Sequence[int]], Sequence[Source]]
+    ) -> None:
+        lacking = self._lacking(shards[0])
         if not lacking:
             return
         since = None if lacking[0] == self._span.first else lacking[0]
         query = running_totals.rows(self._population, self._measures, since=since, dialect=self._engine.dialect)
-        made = self._engine.answer(query, sources).cast(running_totals.columns(self._measures))
-        for day in lacking:
-            _write(self._path(shard, day), made.filter(pc.equal(made["day"], pa.scalar(day))))
+        made = self._engine.answer(query, sources([shard.number for shard in shards]))
+        made = made.cast(running_totals.columns(self._measures))
+        parts = dict(split(made, self._archive.shards)) if len(shards) > 1 else {shards[0].number: made}
+        for shard in shards:
+            theirs = parts.get(shard.number, made.slice(0, 0))
+            kept = theirs.append_column("shard", pa.repeat(pa.scalar(shard.number, pa.int64()), theirs.num_rows))
+            for day in lacking:
+                _write(self._path(shard, day), kept.filter(pc.equal(kept["day"], pa.scalar(day))))
 
-    def _add_up(self, shard: Shard, days: Sequence[date]) -> None:
-        files = tuple(self._path(shard, day) for day in days)
-        rows = Source(running_totals.NAME, running_totals.columns(self._measures), files)
+    def _add_up(self, shards: Sequence[Shard], days: Sequence[date]) -> None:
+        files = tuple(self._path(shard, day) for shard in shards for day in days)
+        rows = Source(running_totals.NAME, running_totals.kept_columns(self._measures), files)
         found = self._engine.answer(running_totals.sums(self._families, self._engine.dialect), [rows]).to_pylist()
-        for day in days:
-            self._known[shard.versions[day]] = [_plain(row) for row in found if row["day"] == day]
+        for shard in shards:
+            for day in days:
+                of = [_plain(row) for row in found if (row["shard"], row["day"]) == (shard.number, day)]
+                self._known[shard.versions[day]] = of
         current = {version for each in self.shards for version in each.versions.values()}
         later = {version: rows for version, rows in self._known.items() if version in current or self._is_later(rows)}
         replace(self._sums, json.dumps(later).encode())
@@ -199,7 +226,7 @@ def _write(path: Path, rows: pa.Table) -> None:
 def _plain(row: Row) -> dict[str, Any]:
     """Return a row as JSON has it: whole numbers, and the day in words."""
     words = {"surface", "arm"}
-    numbers = {name: int(value or 0) for name, value in row.items() if name not in words and name != "day"}
+    numbers = {name: int(value) for name, value in row.items() if name not in words | {"day", "shard"}}
     return {"day": row["day"].isoformat(), **{name: row[name] for name in words}, **numbers}
 
 

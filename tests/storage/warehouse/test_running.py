@@ -99,7 +99,7 @@ def test_day_after_day_gives_what_all_users_at_once_give(store: Store, tmp_path:
 
 def test_days_that_were_skipped_are_made_with_the_next_one(kept: Kept) -> None:
     kept.equal(DAYS[1])
-    assert kept.equal(DAYS[4]) == 2 * kept.archive.shards
+    assert kept.equal(DAYS[4]) == 2
 
 
 def test_a_look_at_an_earlier_day_asks_nothing_of_the_engine(kept: Kept) -> None:
@@ -142,10 +142,10 @@ def test_an_event_of_the_time_before_makes_its_users_shard_anew(kept: Kept) -> N
 
 
 def test_after_the_end_all_users_at_once_are_added_up_unless_totals_are_there(kept: Kept) -> None:
-    assert kept.equal(DAYS[5]) == kept.archive.shards
+    assert kept.equal(DAYS[5]) == 1
     assert not kept.rows()
     kept.equal(DAYS[4])
-    assert kept.equal(DAYS[5]) == 2 * kept.archive.shards
+    assert kept.equal(DAYS[5]) == 2
 
 
 def test_rows_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -> None:
@@ -154,6 +154,11 @@ def test_rows_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -> 
     sums.write_bytes(sums.read_bytes()[:-9])
     rmtree(kept.folder / "running" / KEY / f"day={DAYS[2]}")
     assert kept.equal(DAYS[4])
+
+
+def test_many_users_are_read_a_few_shards_at_a_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ab_platform.storage.warehouse.grouping.grouped.__kwdefaults__", {"at_most": 1})
+    assert kept.equal(DAYS[4]) == 2 * kept.archive.shards
 
 
 def late(store: Store, day: date, experiment: str = KEY) -> None:
