@@ -10,7 +10,7 @@ SPARK := $(ROOT)/.venv-spark
 export ABP_HOME ?= $(ROOT)/.abp
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help demo spark spark-cluster test calibrate bench-arms bench-service bench-dashboard serve dashboard gallery airflow check lint types format wheel clean
+.PHONY: help demo spark spark-cluster test calibrate bench-arms bench-service bench-dashboard bench-analysis serve dashboard gallery airflow check lint types format wheel clean
 
 help: ## Show this list.
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):[^#]*## /  make \1|/' | column -t -s '|'
@@ -53,6 +53,8 @@ spark: ## Make the environment of Spark, in .venv-spark (once, about two minutes
 
 spark-cluster: spark ## Start a master of Spark and two workers on this machine; Ctrl-C stops them.
 	@cd $(ROOT) && $(SPARK)/bin/python -m benchmarks.spark
+bench-analysis: $(READY) ## Measure the analysis over up to 25 million users beside tea-tasting, GrowthBook and a bare scan, into docs/scale.md.
+	@cd $(ROOT) && $(BIN)/python -m benchmarks.analysis --output docs/scale.md
 
 check: lint types test ## What CI runs: lint, types, tests.
 
