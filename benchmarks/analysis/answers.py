@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Protocol
+from pathlib import Path
 
 from benchmarks.analysis.world import Data
 
@@ -46,27 +48,32 @@ Ask = Callable[[], Sequence[Row]]
 """What is timed: from the stored rows to the answer; a floor answers nothing."""
 
 
-class Contender(Protocol):
+class Contender(ABC):
     """One side of the comparison.
 
     Attributes:
         name: in the table.
-        ours: whether its answer must be ours to the digit.
         told: what it does, in a sentence.
+        ours: whether its answer must be ours to the digit.
+        python: interpreter of the process that it is asked in.
     """
 
     name: str
-    ours: bool
     told: str
+    ours = False
+    python = Path(sys.executable)
 
     def absent(self) -> str | None:
         """Say why it cannot run here; None where it can."""
+        return None
 
-    def prepare(self, data: Data) -> None:
+    def prepare(self, data: Data) -> None:  # noqa: B027, most need nothing
         """Load what is not there yet; not timed."""
 
+    @abstractmethod
     def opened(self, data: Data) -> AbstractContextManager[Ask]:
         """Open in a fresh process, not timed, and give what is timed."""
 
     def servers(self, data: Data) -> Sequence[int]:
         """Return the processes that work for it beyond its own and its children, once it is opened."""
+        return ()

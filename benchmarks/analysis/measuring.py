@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -109,9 +108,23 @@ def measure(asked: Asked, *, tell: Tell = print) -> list[Measured]:
     return found
 
 
+def reason(name: str, users: int, before: Sequence[Measured], patience: float) -> str | None:
+    """Say why a contender is not asked: it cannot run here, or would take too long."""
+    earlier = [each for each in before if each.contender == name]
+    if not earlier:
+        return contender(name).absent()
+    last = earlier[-1]
+    if last.why is not None:
+        return last.why
+    expected = last.seconds * users / last.users
+    if expected <= patience:
+        return None
+    return f"about {expected:,.0f} s by the size before, over the {patience:,.0f} s that were given"
+
+
 def _size(asked: Asked, data: Data, before: Sequence[Measured], tell: Tell) -> Iterator[Measured]:
     """Ask the contenders at one size, in turn, so that a drift of the machine meets them all."""
-    why = {name: _reason(name, data.users, before, asked.patience) for name in asked.contenders}
+    why = {name: reason(name, data.users, before, asked.patience) for name in asked.contenders}
     taken: dict[str, list[Once]] = {name: [] for name in asked.contenders}
     able = [name for name in asked.contenders if why[name] is None]
     for number in range(asked.rounds):
@@ -126,20 +139,6 @@ def _size(asked: Asked, data: Data, before: Sequence[Measured], tell: Tell) -> I
         yield Measured(name, data.users, tuple(taken[name]), why[name])
 
 
-def _reason(name: str, users: int, before: Sequence[Measured], patience: float) -> str | None:
-    """Say why a contender is not asked: it cannot run here, or would take too long."""
-    earlier = [each for each in before if each.contender == name]
-    if not earlier:
-        return contender(name).absent()
-    last = earlier[-1]
-    if last.why is not None:
-        return last.why
-    expected = last.seconds * users / last.users
-    if expected <= patience:
-        return None
-    return f"about {expected:,.0f} s by the size before, over the {patience:,.0f} s that were given"
-
-
 def once(name: str, data: Data) -> Once:
     """Ask a contender once, in a fresh process.
 
@@ -147,7 +146,7 @@ def once(name: str, data: Data) -> Once:
         SystemExit: where it fails.
     """
     question = json.dumps({"contender": name, "data": {**asdict(data), "folder": str(data.folder)}})
-    command = [sys.executable, "-m", "benchmarks.analysis.side"]
+    command = [str(contender(name).python), "-m", "benchmarks.analysis.side"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     done = subprocess.run(command, input=question + "\n", env=environment, capture_output=True, text=True, check=False)
     if done.returncode:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
 
 from ab_platform.analysis.comparing import Compared, from_cells, unadjusted
 from ab_platform.analysis.plan import RowPlan, plan_rows
@@ -20,20 +21,21 @@ Families = Sequence[Sequence[PerUser]]
 Read = Callable[[Population, Families], Sequence[Cell]]
 
 
-def answer(launches: Store, data: Data, read: Read) -> list[Row]:
+def answer(launches: Store, data: Data, read: Read, *, as_of: date = LAST_DAY) -> list[Row]:
     """Analyse every experiment.
 
     Args:
         launches: the database that knows the experiments.
         data: what there is.
         read: adds up the users, in exact sums.
+        as_of: last day that counts.
     """
-    return [row for key in keys(data) for row in _rows(launches, key, read)]
+    return [row for key in keys(data) for row in _rows(launches, key, read, as_of)]
 
 
-def _rows(launches: Store, key: str, read: Read) -> Iterator[Row]:
+def _rows(launches: Store, key: str, read: Read, as_of: date) -> Iterator[Row]:
     launched = launches.experiment(key)
-    population = population_of(launches, launched, LAST_DAY)
+    population = population_of(launches, launched, as_of)
     plans = plan_rows(launched.experiment, before=bool(population.earlier))
     cells = read(population, tuple(dict.fromkeys(plan.columns for plan in plans)))
     for plan in plans:

@@ -120,7 +120,8 @@ def _speed(found: Sequence[Measured]) -> Iterator[Bar]:
     increment = _at(found, INCREMENTAL, most.users)
     if increment is not None:
         share = increment.seconds / most.seconds
-        yield f"a day's increment within {MOST_OF_FULL:.0%} of the full run", f"{share:.1%}", share <= MOST_OF_FULL
+        asked = f"a day's increment within {MOST_OF_FULL:.0%} of the full run over {of}"
+        yield asked, f"{share:.1%}", share <= MOST_OF_FULL if enough else None
 
 
 def _bars(rows: Sequence[Bar]) -> str:
@@ -173,8 +174,8 @@ def _agreed(found: Sequence[Measured]) -> str:
         "differ by what they adjust for, in half-widths of our interval, as do the intervals' widths, over ours. Ours "
         "has a second covariate, whether a user was there before at all, and Fieller's interval; tea-tasting has the "
         "one covariate and an interval on the logarithm's scale; GrowthBook divides the adjusted difference by the "
-        "control's mean as it is before the adjustment, leaves out of the interval that the two vary together, and "
-        "adjusts no ratio."
+        "control's mean as it is before the adjustment, and adjusts no ratio. Both take the adjusted means of the arms "
+        "for independent, which they are not: the same theta moves both."
     )
     return "\n\n".join(["### What each found", table(columns, rows), note])
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 
 from benchmarks.analysis import files
-from benchmarks.analysis.answers import Ask, Row
+from benchmarks.analysis.answers import Ask, Contender, Row
 from benchmarks.analysis.world import Data
 
 READ = {
@@ -16,19 +16,11 @@ READ = {
 }
 
 
-class Floor:
+class Floor(Contender):
     """A bare scan."""
 
     name = "bare scan"
-    ours = False
     told = "DuckDB takes the largest or the sum of each column that ours reads, of the same files, without a group."
-
-    def absent(self) -> str | None:
-        """Return None: DuckDB is installed."""
-        return None
-
-    def prepare(self, data: Data) -> None:
-        """Do nothing: the files are there."""
 
     @contextmanager
     def opened(self, data: Data) -> Iterator[Ask]:
@@ -42,10 +34,6 @@ class Floor:
                 return ()
 
             yield ask
-
-    def servers(self, data: Data) -> Sequence[int]:
-        """Return none."""
-        return ()
 
 
 CONTENDER = Floor()

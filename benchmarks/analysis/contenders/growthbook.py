@@ -13,7 +13,7 @@ from typing import IO, Any
 from ab_platform.events import SURFACES
 from ab_platform.settings import from_environment
 from benchmarks.analysis import files
-from benchmarks.analysis.answers import Ask, Row
+from benchmarks.analysis.answers import Ask, Contender, Row
 from benchmarks.analysis.world import ARMS, END, LAST_DAY, START, Data, keys
 
 LOOK_BACK = 14
@@ -37,11 +37,10 @@ PRODUCTS = (
 )
 
 
-class GrowthBook:
+class GrowthBook(Contender):
     """GrowthBook."""
 
     name = "GrowthBook, DuckDB"
-    ours = False
     told = (
         "A query in the manner of its fact-table experiments, written anew: exposures, a unit for each user from the "
         "first one on, metrics and covariates joined to the units and added up by user, then sums, squares and "
@@ -56,9 +55,6 @@ class GrowthBook:
         folder = environment().parents[1]
         return f"gbstats is not installed: python -m venv {folder} && {folder}/bin/pip install -r {PACKAGES}"
 
-    def prepare(self, data: Data) -> None:
-        """Do nothing: the files are there."""
-
     @contextmanager
     def opened(self, data: Data) -> Iterator[Ask]:
         """Open the files and its statistics."""
@@ -70,10 +66,6 @@ class GrowthBook:
                 return [row for key, surface, arms in found for row in _inferred(surface, arms, questions, answers)]
 
             yield ask
-
-    def servers(self, data: Data) -> Sequence[int]:
-        """Return none."""
-        return ()
 
 
 def environment() -> Path:

