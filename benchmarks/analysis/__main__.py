@@ -18,7 +18,7 @@ from time import perf_counter
 
 from benchmarks import records
 from benchmarks.analysis import many, picture, report
-from benchmarks.analysis.contenders import NAMES
+from benchmarks.analysis.contenders import NAMES, growthbook
 from benchmarks.analysis.measuring import Asked, measure
 
 TITLE = "# The analysis at scale\n"
@@ -37,10 +37,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.many:
             return _many(options, home, command)
         begun = perf_counter()
+        names = tuple(options.only or NAMES)
+        if growthbook.NAME in names:
+            growthbook.install()
         asked = Asked(
             home,
             tuple(sorted(options.users or USERS)),
-            tuple(options.only or NAMES),
+            names,
             options.rounds,
             options.patience,
             options.processes,

@@ -22,8 +22,22 @@ def python_of(peer: str, home: Path, *, torch: str) -> Path:
     Raises:
         SystemExit: a package cannot be installed.
     """
-    packages = requirements(peer)
-    wanted = sha256("\n".join([sys.version, torch, packages.read_text(encoding="utf-8")]).encode()).hexdigest()
+    return made(peer, home, requirements(peer), first=torch)
+
+
+def made(peer: str, home: Path, packages: Path, *, first: str = "") -> Path:
+    """Return the interpreter of an environment, which is made where it is not there as it should be.
+
+    Args:
+        peer: whose; the name of its folder.
+        home: the folder of environments.
+        packages: every one of them, pinned.
+        first: what to hand to pip before them, with options.
+
+    Raises:
+        SystemExit: a package cannot be installed.
+    """
+    wanted = sha256("\n".join([sys.version, first, packages.read_text(encoding="utf-8")]).encode()).hexdigest()
     environment = home / peer
     python, marker = environment / "bin" / "python", environment / "made-from"
     if marker.exists() and marker.read_text(encoding="utf-8") == wanted:
@@ -31,7 +45,8 @@ def python_of(peer: str, home: Path, *, torch: str) -> Path:
     print(f"making the environment of {peer} in {environment} (once, about a minute)", flush=True)
     _run(peer, [sys.executable, "-m", "venv", "--clear", str(environment)])
     install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    _run(peer, [*install, *shlex.split(torch)])
+    if first:
+        _run(peer, [*install, *shlex.split(first)])
     _run(peer, [*install, "--no-deps", "--requirement", str(packages)])
     marker.write_text(wanted, encoding="utf-8")
     return python

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -16,6 +16,7 @@ from benchmarks.analysis import files
 from benchmarks.analysis.answers import Ask, Contender, Row
 from benchmarks.analysis.world import ARMS, END, LAST_DAY, START, Data, keys
 
+NAME = "growthbook"
 LOOK_BACK = 14
 """Days of the covariate before a user's first exposure: as many as hold the whole week before, whenever it was."""
 STATISTICS = Path(__file__).with_name("growthbook_statistics.py")
@@ -52,8 +53,7 @@ class GrowthBook(Contender):
         """Say where its statistics are not installed."""
         if environment().exists():
             return None
-        folder = environment().parents[1]
-        return f"gbstats is not installed: python -m venv {folder} && {folder}/bin/pip install -r {PACKAGES}"
+        return f"gbstats is not installed; its packages could not be installed: {PACKAGES.name}"
 
     @contextmanager
     def opened(self, data: Data) -> Iterator[Ask]:
@@ -70,7 +70,19 @@ class GrowthBook(Contender):
 
 def environment() -> Path:
     """Return the interpreter that has `gbstats`, which wants a numpy below 2."""
-    return from_environment().home / "benchmarks" / "environments" / "growthbook" / "bin" / "python"
+    return _environments() / NAME / "bin" / "python"
+
+
+def install() -> None:
+    """Make the environment where it is not there; without a registry there is none, and this side is absent."""
+    from benchmarks.arms import environments
+
+    with suppress(SystemExit):
+        environments.made(NAME, _environments(), PACKAGES)
+
+
+def _environments() -> Path:
+    return from_environment().home / "benchmarks" / "environments"
 
 
 def sums(connection: Any, key: str, surface: str) -> list[dict[str, float]]:
