@@ -14,5 +14,5 @@ from benchmarks.analysis.world import Data
 @contextmanager
 def asked(url: str, data: Data) -> Iterator[Ask]:
     """Open a store that holds the users, and give what is timed."""
-    with closing(open_store(url, migrate=False)) as store:
+    with closing(open_store(url, migrate=True)) as store:
         yield lambda: ours.answer(store, data, store.cells)

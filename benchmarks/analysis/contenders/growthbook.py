@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import IO, Any
@@ -77,8 +77,10 @@ def install() -> None:
     """Make the environment where it is not there; without a registry there is none, and this side is absent."""
     from benchmarks.arms import environments
 
-    with suppress(SystemExit):
+    try:
         environments.made(NAME, _environments(), PACKAGES)
+    except SystemExit as error:
+        print(error, flush=True)
 
 
 def _environments() -> Path:

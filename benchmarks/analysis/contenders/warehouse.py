@@ -24,6 +24,6 @@ def asked(data: Data, engine: Engine, archive: Archive, *, as_of: date = LAST_DA
         archive: of the data.
         as_of: last day that counts.
     """
-    with closing(engine), closing(open_store(data.launches, migrate=False)) as launches:
+    with closing(engine), closing(open_store(data.launches, migrate=True)) as launches:
         reads = ArchiveReads(launches, archive, engine)
         yield lambda: ours.answer(launches, data, reads.cells, as_of=as_of)
