@@ -26,7 +26,7 @@ def chart(found: Sequence[Measured]) -> alt.Chart:
         if each.rounds
     ]
     sides = list(dict.fromkeys(str(row["side"]) for row in rows))
-    logarithmic = alt.Scale(type="log")
+    logarithmic = alt.Scale(type="log", nice=False)
     drawn: alt.Chart = (
         alt.Chart(alt.Data(values=rows), width=560, height=340)  # type: ignore[no-untyped-call]
         .mark_line(point=True)
@@ -34,7 +34,7 @@ def chart(found: Sequence[Measured]) -> alt.Chart:
             x=alt.X("users:Q", scale=logarithmic, title="users", axis=alt.Axis(format="~s")),
             y=alt.Y("seconds:Q", scale=logarithmic, title="seconds"),
             color=alt.Color("side:N", sort=sides, title=None),
-            strokeDash=alt.StrokeDash("side:N", sort=sides, title=None),
+            strokeDash=alt.StrokeDash("side:N", sort=sides, legend=None),
         )
     )
     return drawn
