@@ -49,10 +49,11 @@ bench-dashboard: $(READY) ## Measure how fast the dashboard's pages open over 25
 
 spark: ## Make the environment of Spark, in .venv-spark (once, about two minutes); it needs Java 17.
 	@test -x $(SPARK)/bin/python || $(PYTHON) -m venv $(SPARK)
-	@cd $(ROOT) && $(SPARK)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[warehouse]' 'ibis-framework[pyspark]' pyspark==4.0.5 hypothesis pytest
+	@cd $(ROOT) && $(SPARK)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[warehouse]' 'ibis-framework[pyspark]' pyspark==4.0.5 hypothesis psutil pytest
 
 spark-cluster: spark ## Start a master of Spark and two workers on this machine; Ctrl-C stops them.
 	@cd $(ROOT) && $(SPARK)/bin/python -m benchmarks.spark
+
 bench-analysis: $(READY) ## Measure the analysis over up to 25 million users beside tea-tasting, GrowthBook and a bare scan, into docs/scale.md.
 	@cd $(ROOT) && $(BIN)/python -m benchmarks.analysis --output docs/scale.md
 
