@@ -19,6 +19,8 @@ from ibis import _
 from ab_platform.metrics import MEASURES, RETENTION, STEPS, Column, Measure
 from ab_platform.storage import schema
 from ab_platform.storage.described import in_steps, table
+from ab_platform.storage.population import Population
+from ab_platform.storage.written_once import written_once
 
 LIMB_BITS = 16
 LIMB = 1 << LIMB_BITS
@@ -38,28 +40,6 @@ INTERACTION_GROUPS = ((5, "0-4"), (11, "5-10"), (51, "11-50"), (101, "51-100"))
 """Groups of Table 3 of the paper by their exclusive upper ends; beyond them is `100+`."""
 MANY_INTERACTIONS = "100+"
 UNKNOWN = "unknown"
-
-
-@dataclass(frozen=True)
-class Population:
-    """Whose rows are made.
-
-    Attributes:
-        experiment: its key.
-        as_of: last day that counts.
-        dataset: where user attributes are looked up.
-        earlier: other experiments whose user-days tell what users did before their exposure.
-        covariate_days: how long before the exposure they are asked.
-        ended_before: whether every day of the earlier experiments lies before every exposure and within these days, so
-            that no user's own exposure has to be looked at.
-    """
-
-    experiment: str
-    as_of: date
-    dataset: str
-    earlier: tuple[str, ...] = ()
-    covariate_days: int = 28
-    ended_before: bool = False
 
 
 Source = Literal["during", "before", "attribute", "attribute_known"]
@@ -136,6 +116,7 @@ def rows(
     return joined.select("user_id", "surface", "arm", **segments, **values)
 
 
+@written_once
 def sums(
     population: Population, families: Sequence[Sequence[PerUser]], dimensions: Sequence[str], *, dialect: str
 ) -> str:
@@ -165,12 +146,14 @@ def sums(
     return str(ibis.to_sql(limbs.group_by(keys).agg(n=_.count(), **totals, **products), dialect=dialect))
 
 
+@written_once
 def values(population: Population, columns: Sequence[PerUser], *, dialect: str) -> str:
     """Write the query of the rows themselves, sorted by surface and user."""
     users = rows(population, columns, dialect=dialect).order_by("surface", "user_id")
     return str(ibis.to_sql(users, dialect=dialect))
 
 
+@written_once
 def by_age(population: Population, families: Sequence[Sequence[PerUser]], *, dialect: str) -> str:
     """Write the query of each (surface, arm, days since the exposure): as `sums`, of those with a user-day then.
 
@@ -194,12 +177,14 @@ def by_age(population: Population, families: Sequence[Sequence[PerUser]], *, dia
     )
 
 
+@written_once
 def exposed_by_day(population: Population, *, dialect: str) -> str:
     """Write the query that counts users by (surface, arm, exposed_on)."""
     counted = exposed_users(population).group_by("surface", "arm", "exposed_on").agg(users=_.count())
     return str(ibis.to_sql(counted, dialect=dialect))
 
 
+@written_once
 def first_exposures(population: Population, dimensions: Sequence[str] = (), *, dialect: str) -> str:
     """Write the query that counts users by (arm, first_at as a day, segments) of the first exposure on any surface."""
     joined = exposed_users(population).group_by("user_id", "arm").agg(exposed_on=_.exposed_on.min())

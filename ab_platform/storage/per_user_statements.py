@@ -16,7 +16,8 @@ from ab_platform.events import Surface
 from ab_platform.storage import per_user
 from ab_platform.storage.described import day_of, dialect_of, whole_query
 from ab_platform.storage.exact_sums import ExactSums
-from ab_platform.storage.per_user import PerUser, Population
+from ab_platform.storage.per_user import PerUser
+from ab_platform.storage.population import Population
 from ab_platform.storage.schema import mixed_users
 
 Row = Mapping[str, Any]

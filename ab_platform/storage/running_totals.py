@@ -25,7 +25,9 @@ from ibis import _
 from ab_platform.metrics import MEASURES, Measure
 from ab_platform.storage import per_user, schema
 from ab_platform.storage.described import table
-from ab_platform.storage.per_user import PerUser, Population
+from ab_platform.storage.per_user import PerUser
+from ab_platform.storage.population import Population
+from ab_platform.storage.written_once import written_once
 
 NAME = "running_totals"
 
@@ -64,6 +66,7 @@ def kept_columns(measures: Sequence[Measure]) -> pa.Schema:
     return columns(measures).append(pa.field("shard", pa.int64()))
 
 
+@written_once
 def rows(population: Population, measures: Sequence[Measure], *, since: date | None, dialect: str) -> str:
     """Write the query of one row for each user, surface and day on which the user was seen, entered or left.
 

@@ -26,7 +26,8 @@ from sqlalchemy import (
 )
 
 from ab_platform.events import Surface
-from ab_platform.storage.per_user import UNKNOWN, Population
+from ab_platform.storage.per_user import UNKNOWN
+from ab_platform.storage.population import Population
 from ab_platform.storage.schema import experiments, exposures, interactions, mixed_users, user_attributes
 
 USERS_AT_ONCE = 50_000

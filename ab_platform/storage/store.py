@@ -26,8 +26,9 @@ from ab_platform.storage.keeping.launched import Launched
 from ab_platform.storage.keeping.one_user import OneUser
 from ab_platform.storage.keeping.trained import Trained
 from ab_platform.storage.keeping.user_reads import UserReads
-from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
+from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
+from ab_platform.storage.population import Population
 from ab_platform.storage.recounting import Compared, Users
 from ab_platform.storage.results import Stored
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers

@@ -18,7 +18,8 @@ from ab_platform.events import Surface
 from ab_platform.storage import bulk
 from ab_platform.storage.described import dialect_of, whole_query
 from ab_platform.storage.experiments import without_events
-from ab_platform.storage.per_user import Population, exposed_users
+from ab_platform.storage.per_user import exposed_users
+from ab_platform.storage.population import Population
 from ab_platform.storage.schema import events, experiments, titles
 
 GROUPS = 25

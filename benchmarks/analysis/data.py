@@ -1,10 +1,14 @@
-"""Draw users' days straight into an archive, as the simulation's events would be counted, a shard at a time."""
+"""Users' days straight into an archive: one experiment's by the simulation, those of many in the same days drawn here.
+
+A simulation wants its days for itself. Many experiments are drawn as the simulation's events would be counted.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
+from dataclasses import replace
 from datetime import date
 from functools import partial
 from typing import cast
@@ -14,6 +18,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ab_platform.events import Surface
+from ab_platform.simulation.archived import simulate_into
 from ab_platform.simulation.visits import Slates, draw_slates, draw_users
 from ab_platform.simulation.worlds import World
 from ab_platform.storage.archive import ArchivedFile, Part, TableName, arrow_schema, shards_of
@@ -37,9 +42,17 @@ def make(data: Data, *, processes: int = 1) -> None:
     done = data.folder / f"drawn-{data.users}-{data.experiments}-{data.seed}"
     if done.exists():
         return
-    store = open_store(data.launches, migrate=True)
-    launch(store, data)
-    store.close()
+    with closing(open_store(data.launches, migrate=True)) as store:
+        if data.experiments == 1:
+            plan = replace(PLAN, users=data.users, seed=data.seed, archived="user_days")
+            simulate_into(data.archive, store, plan, at=END, processes=processes)
+        else:
+            launch(store, data)
+            _draw_all(data, processes)
+    done.touch()
+
+
+def _draw_all(data: Data, processes: int) -> None:
     archive = data.archive
     shard_of = _shards(data, archive.shards)
     draw = partial(_draw, data)
@@ -51,7 +64,6 @@ def make(data: Data, *, processes: int = 1) -> None:
             files = [each for found in pool.map(draw, wanted) for each in found]
     for day in sorted({day for week in _all(data) for day in week.dates}):
         archive.publish(day, [each for each in files if f"/day={day.isoformat()}/" in each.path], at=END)
-    done.touch()
 
 
 def user_ids(numbers: Ints) -> list[str]:

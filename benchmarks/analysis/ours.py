@@ -9,10 +9,12 @@ from datetime import date
 from ab_platform.analysis.comparing import Compared, from_cells, unadjusted
 from ab_platform.analysis.plan import RowPlan, plan_rows
 from ab_platform.analysis.readout import population_of
+from ab_platform.metrics import TABLE_2
 from ab_platform.statistics.cuped import Adjusted
 from ab_platform.statistics.lift import Estimate, Lift, lift
-from ab_platform.storage.per_user import PerUser, Population
+from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import Cell
+from ab_platform.storage.population import Population
 from ab_platform.storage.store import Store
 from benchmarks.analysis.answers import Row
 from benchmarks.analysis.world import ARMS, LAST_DAY, Data, keys
@@ -36,7 +38,8 @@ def answer(launches: Store, data: Data, read: Read, *, as_of: date = LAST_DAY) -
 def _rows(launches: Store, key: str, read: Read, as_of: date) -> Iterator[Row]:
     launched = launches.experiment(key)
     population = population_of(launches, launched, as_of)
-    plans = plan_rows(launched.experiment, before=bool(population.earlier))
+    every = plan_rows(launched.experiment, before=bool(population.earlier))
+    plans = [plan for plan in every if plan.row.metric in TABLE_2]
     cells = read(population, tuple(dict.fromkeys(plan.columns for plan in plans)))
     for plan in plans:
         yield _row(plan, from_cells(plan, cells, *ARMS))

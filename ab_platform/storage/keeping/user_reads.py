@@ -10,8 +10,9 @@ from ab_platform.storage import attributes, day_counts, per_user_statements, spl
 from ab_platform.storage.connection import reading, writing
 from ab_platform.storage.day_counts import DayCount
 from ab_platform.storage.keeping.kept import Kept
-from ab_platform.storage.per_user import PerUser, Population
+from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
+from ab_platform.storage.population import Population
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
 

@@ -19,7 +19,7 @@ from ab_platform.storage.archive import Archive, ArchivedDay, TableName, arrow_s
 from ab_platform.storage.connection import reading
 from ab_platform.storage.day_counts import DayCount, day_counts_of
 from ab_platform.storage.described import moment_of
-from ab_platform.storage.per_user import COHORT, PerUser, Population
+from ab_platform.storage.per_user import COHORT, PerUser
 from ab_platform.storage.per_user_statements import (
     AgeCell,
     Cell,
@@ -32,6 +32,7 @@ from ab_platform.storage.per_user_statements import (
     first_of,
     values_of,
 )
+from ab_platform.storage.population import Population
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.store import Store
 from ab_platform.storage.title_groups import TitleGroups

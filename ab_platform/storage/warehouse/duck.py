@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
-from functools import lru_cache
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
-import sqlglot
-from sqlglot import expressions
 
 from ab_platform.errors import StoreError
 from ab_platform.storage.warehouse.engine import Source
 
 MEMORY = "3GB"
 """That DuckDB holds at once; what a query needs beyond it goes to a folder of the archive."""
+
+
+_TEXT_OR_ZONED = re.compile(r"(?P<text>'(?:[^']|'')*')|\bTIMESTAMPTZ\b")
 
 
 class Duck:
@@ -41,6 +42,7 @@ class Duck:
             "TimeZone": "UTC",
             "autoinstall_known_extensions": False,
             "preserve_insertion_order": False,
+            "parquet_metadata_cache": True,
         }.items():
             self._connection.execute(f"SET {setting} = {_literal(value)}")
 
@@ -69,16 +71,9 @@ class Duck:
         )
 
 
-@lru_cache(maxsize=16)  # a query runs once a shard
 def without_zones(query: str) -> str:
     """Read every time as one in UTC without a zone, as the views give it; see `_moments`."""
-    zoned = expressions.DataType.Type.TIMESTAMPTZ
-
-    def plain(node: expressions.Expression) -> expressions.Expression:
-        is_zoned = isinstance(node, expressions.DataType) and node.this == zoned
-        return expressions.DataType.build("timestamp", dialect="duckdb") if is_zoned else node
-
-    return sqlglot.parse_one(query, read="duckdb").transform(plain).sql(dialect="duckdb")
+    return _TEXT_OR_ZONED.sub(lambda found: found["text"] or "TIMESTAMP", query)
 
 
 def _moments(columns: pa.Schema) -> str:

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from ab_platform.events import Surface
 from ab_platform.storage.day_counts import DayCount
-from ab_platform.storage.per_user import PerUser, Population
+from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
+from ab_platform.storage.population import Population
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
 from ab_platform.storage.user_days import RolledUp

@@ -28,7 +28,8 @@ from ab_platform.storage import running_totals
 from ab_platform.storage.archive import Archive
 from ab_platform.storage.archive.exporting import split
 from ab_platform.storage.archive.manifest import replace
-from ab_platform.storage.per_user import PerUser, Population
+from ab_platform.storage.per_user import PerUser
+from ab_platform.storage.population import Population
 from ab_platform.storage.warehouse.engine import Engine, Source
 from ab_platform.storage.warehouse.grouping import grouped
 

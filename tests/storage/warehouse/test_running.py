@@ -13,8 +13,9 @@ import pytest
 from ab_platform.analysis.readout import population_of
 from ab_platform.events import Click, Impression, Watch, event_id
 from ab_platform.storage import running_totals
-from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, Population
+from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
 from ab_platform.storage.per_user_statements import Cell
+from ab_platform.storage.population import Population
 from ab_platform.storage.store import Store, open_store
 from ab_platform.storage.warehouse import ArchiveReads
 from ab_platform.storage.warehouse.duck import Duck
