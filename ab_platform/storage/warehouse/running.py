@@ -10,12 +10,14 @@ the experiment ended, and how it looks back. What has the right name is right; n
 from __future__ import annotations
 
 import json
+import os
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, timedelta
 from hashlib import sha256
 from pathlib import Path
+from time import time
 from typing import Any
 
 import pyarrow as pa
@@ -35,6 +37,9 @@ from ab_platform.storage.warehouse.grouping import grouped
 
 FORMAT = 2
 """Of the rows; another number makes all of them anew."""
+
+UNREAD_AFTER = 86_400.0
+"""Seconds after which nobody reads rows any more that have another version now."""
 
 Row = Mapping[str, Any]
 Families = Sequence[Sequence[PerUser]]
@@ -117,14 +122,15 @@ class RunningTotals:
             new = self._new(shards[0])
             self._make_rows(shards, new, sources)
             self._add_up(shards, new)
+            self._sweep()
         return [row for shard in self.shards for version in shard.versions.values() for row in self._known[version]]
 
-    def sweep(self) -> None:
-        """Delete the rows of versions that are no more."""
+    def _sweep(self) -> None:
+        """Delete the rows of versions that are no more, and what was cut short, once nobody can be reading them."""
         named = {self._path(shard, day) for shard in self.shards for day in shard.versions}
-        days = {day for shard in self.shards for day in shard.versions}
-        for path in self._folder.glob("day=*/*.parquet"):
-            if date.fromisoformat(path.parent.name.removeprefix("day=")) in days and path not in named:
+        days = {path.parent for path in named}
+        for path in self._folder.glob("day=*/*"):
+            if path.parent in days and path not in named and time() - path.stat().st_mtime > UNREAD_AFTER:
                 path.unlink(missing_ok=True)
 
     def _shard(self, number: int) -> Shard:
@@ -219,7 +225,7 @@ def span_of(launch: Launch, mixed: pa.Table) -> Span:
 def _write(path: Path, rows: pa.Table) -> None:
     """Write rows under their final name only when all of them are there."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.writing")
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
     pq.write_table(rows, beside, compression="zstd")
     beside.replace(path)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
+from time import time
 
 import pyarrow as pa
 import pytest
@@ -133,6 +135,22 @@ def test_a_late_event_makes_its_users_shard_anew_from_its_day_on(kept: Kept) -> 
     assert len({path.split("/")[3][:2] for path in new}) == 1
 
 
+def test_rows_of_an_older_version_go_after_a_day(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    before = kept.rows()
+    late(kept.store, DAYS[2])
+    kept.publish()
+    kept.equal(DAYS[4])
+    assert kept.rows() > before
+    now = time()
+    for path in before:
+        os.utime(kept.folder / path, (now - 90_000, now - 90_000))
+    late(kept.store, DAYS[3])
+    kept.publish()
+    kept.equal(DAYS[4])
+    assert len(before - kept.rows()) == 3  # the days from the first late event on, of one shard
+
+
 def test_an_event_of_the_time_before_makes_its_users_shard_anew(kept: Kept) -> None:
     kept.equal(DAYS[4])
     before = kept.rows()
@@ -166,7 +184,7 @@ def late(store: Store, day: date, experiment: str = KEY) -> None:
     """Record what a user who had been exposed did on a day, with a click and a watch, and roll up."""
     user, arm = somebody(store, experiment)
     at = datetime.combine(day, datetime.min.time(), UTC) + timedelta(hours=23, minutes=50)
-    slate, shown = event_id(at, "late slate"), event_id(at, "late impression")
+    slate, shown = event_id(at, f"late slate {experiment}"), event_id(at, f"late impression {experiment}")
     store.record(
         [
             Impression(shown, experiment, user, arm, "home_card", "t3", at, slate, 0, arm),
