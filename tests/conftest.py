@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
@@ -40,6 +41,14 @@ def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
     """The address of a migrated SQLite database without rows."""
     return _copied(migrated_file, tmp_path / "abp.db")
+
+
+@pytest.fixture(autouse=True)
+def _main_module_stays() -> Iterator[None]:
+    """Put back what runs: a page of the dashboard is run as the main module, and processes begin with a copy of that."""
+    main = sys.modules["__main__"]
+    yield
+    sys.modules["__main__"] = main
 
 
 @pytest.fixture

@@ -38,26 +38,22 @@ def events(store: Store) -> list[tuple[object, ...]]:
         return [tuple(row) for row in connection.execute(select(*columns).order_by(table.c.event_id))]
 
 
-def test_every_event_and_lift_is_the_same_as_in_process(home: Home, tmp_path: Path) -> None:
+def test_every_event_and_lift_is_the_same_as_in_process_and_a_second_replay_changes_nothing(
+    home: Home, tmp_path: Path
+) -> None:
     shutil.copytree(home.folder, tmp_path / "other")
     other = Home(tmp_path / "other")
     here, there = home.store(), other.store()
     in_process(home, here)
     with served(other.folder, other.url, log=tmp_path / "log", deadline_ms=NO_HURRY) as running:
-        done = replayed_over_http(there, RUNNING.key, url=running.url, token=None, seed=3, at=datetime.now(UTC))
+        at = datetime.now(UTC)
+        done = replayed_over_http(there, RUNNING.key, url=running.url, token=None, seed=3, at=at)
+        after_one = events(there)
+        again = replayed_over_http(there, RUNNING.key, url=running.url, token=None, seed=3, at=at)
+    assert (again.counts.stored, again.counts.duplicates) == (0, done.counts.stored)
+    assert events(there) == after_one
     assert done.counts.stored == len(events(here)) > 5_000
     assert events(there) == events(here)
     expected, found = (analyze(each, RUNNING.key).lifts for each in (here, there))
     table_2 = {lift.metric for lift in expected if lift.metric != "latency"}
     assert [lift for lift in found if lift.metric in table_2] == [lift for lift in expected if lift.metric in table_2]
-
-
-def test_a_second_replay_changes_nothing(home: Home, tmp_path: Path) -> None:
-    store = home.store()
-    with served(home.folder, home.url, log=tmp_path / "log", deadline_ms=NO_HURRY) as running:
-        at = datetime.now(UTC)
-        first = replayed_over_http(store, RUNNING.key, url=running.url, token=None, seed=3, at=at)
-        before = events(store)
-        again = replayed_over_http(store, RUNNING.key, url=running.url, token=None, seed=3, at=at)
-    assert (again.counts.stored, again.counts.duplicates) == (0, first.counts.stored)
-    assert events(store) == before

@@ -61,12 +61,13 @@ def test_panels_stand_side_by_side_on_a_desktop_and_one_above_the_other_on_a_pho
     places = """Array.from(document.querySelectorAll(".st-key-panels [data-testid='stVegaLiteChart']"))
         .map(each => each.getBoundingClientRect()).map(each => [each.x, each.y, each.width, each.height])"""
     reader.open("latent", height=2400, wait_for="table.plain")
+    in_a_row = f"(boxes => boxes.length === 3 && new Set(boxes.map(each => Math.round(each[1]))).size === 1)({places})"
+    reader.wait_until(in_a_row, "the panels do not stand side by side")
     boxes = reader.run(places)
-    assert len(boxes) == 3
-    assert len({round(y) for _, y, _, _ in boxes}) == 1
     assert all(abs(width - height) < 12 for _, _, width, height in boxes)
     reader.open("latent", width=390, height=2400, wait_for="table.plain")
-    assert len({round(x) for x, _, _, _ in reader.run(places)}) == 1
+    in_a_column = f"new Set({places}.map(each => Math.round(each[0]))).size === 1"
+    reader.wait_until(in_a_column, "the panels do not stand one above the other")
 
 
 def test_the_way_to_the_experiment_goes_right_on_a_desktop_and_down_on_a_phone(reader: Reader) -> None:

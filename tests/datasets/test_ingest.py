@@ -14,6 +14,7 @@ from ab_platform.datasets.naming import ColumnNames
 from ab_platform.datasets.source import IngestProgress
 from ab_platform.errors import DataError
 from ab_platform.lineage import Title
+from ab_platform.storage.keeping import ingested as keeping
 from ab_platform.storage.store import Store
 from tests.datasets.layouts import ML_1M, ML_LATEST, unpacked, zipped
 
@@ -42,7 +43,7 @@ def test_a_second_ingest_changes_nothing_and_writes_nothing(
     store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first = bring(store, unpacked(tmp_path / "mine", ML_1M))
-    monkeypatch.delattr(Store, "ingesting")
+    monkeypatch.delattr(keeping.Ingested, "ingesting")
     second = bring(store, zipped(tmp_path / "mine.zip", ML_1M, top="x"))
     assert second == Ingested(first.dataset, changed=False)
 

@@ -82,7 +82,7 @@ def test_of_decisions_splits_and_checks_only_the_newest_analysis_tells(several: 
         OTHER: ["keep running"],
     }
     assert {key: {(row.scope, row.alarm) for row in rows} for key, rows in several.newest_sample_ratios().items()} == {
-        KEY: {("all", True)},
+        KEY: {("all", True), ("home_card", False)},
         OTHER: {("all", False)},
     }
     assert {key: [row.status for row in rows] for key, rows in several.newest_checks().items()} == {
