@@ -45,7 +45,7 @@ def sqlite_url(migrated_file: Path, tmp_path: Path) -> str:
 
 @pytest.fixture(autouse=True)
 def _main_module_stays() -> Iterator[None]:
-    """Put back what runs: a page of the dashboard is run as the main module, and processes begin with a copy of that."""
+    """Put the main module back: a page of the dashboard is run as it, and new processes begin with a copy of it."""
     main = sys.modules["__main__"]
     yield
     sys.modules["__main__"] = main
