@@ -160,7 +160,7 @@ def test_a_stop_is_asked_confirmed_and_written_down(reader: Reader, home: Path) 
         assert store.changes("to-stop")[-1].reason == f"by {getuser()} on the dashboard: the arms are too slow"
     reader.browser.find_element(By.CSS_SELECTOR, "[data-testid='stExpander'] summary").click()
     told = f"Stopped by {getuser()} on the dashboard: the arms are too slow"
-    unfolded = f"document.querySelector('.changes ol')?.innerText.includes({told!r})"
+    unfolded = f"document.querySelector('.changes ol')?.innerText.replace(/\\s+/g, ' ').includes({told!r})"
     reader.wait_until(unfolded, "the change log does not say who stopped it")
     reader.assert_sound()
 
