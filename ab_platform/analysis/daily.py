@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, timedelta
+from typing import TYPE_CHECKING
 
 from ab_platform.analysis.readout import analyze
 from ab_platform.errors import NotFoundError
 from ab_platform.storage.store import Store
-from ab_platform.storage.warehouse.reads import UserReads
+
+if TYPE_CHECKING:
+    from ab_platform.storage.warehouse.reads import UserReads
 
 
 def analyze_days(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
+from typing import TYPE_CHECKING
 
 from ab_platform.analysis import deciding
 from ab_platform.analysis.checks import Data, checks
@@ -41,7 +42,9 @@ from ab_platform.storage.store import (
     TitleGroups,
     UserValues,
 )
-from ab_platform.storage.warehouse.reads import UserReads
+
+if TYPE_CHECKING:
+    from ab_platform.storage.warehouse.reads import UserReads
 
 
 @dataclass(frozen=True, eq=False)

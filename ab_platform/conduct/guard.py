@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ab_platform.alerts import Alert, AlertKind
 from ab_platform.analysis import analyze
@@ -12,7 +13,9 @@ from ab_platform.errors import NotFoundError
 from ab_platform.lineage import Launch, own_time
 from ab_platform.results import Readout
 from ab_platform.storage.store import Store
-from ab_platform.storage.warehouse.reads import UserReads
+
+if TYPE_CHECKING:
+    from ab_platform.storage.warehouse.reads import UserReads
 
 QUIET = timedelta(hours=24)
 """A running experiment without a new event for so long has lost its events, or its users."""

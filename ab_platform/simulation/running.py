@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
 from ab_platform import analysis
 from ab_platform.errors import ExperimentError
@@ -19,7 +20,9 @@ from ab_platform.simulation.plan import Plan
 from ab_platform.simulation.sending import Period, arriving, batch_users
 from ab_platform.simulation.visits import Users
 from ab_platform.storage.store import Store
-from ab_platform.storage.warehouse.reads import UserReads
+
+if TYPE_CHECKING:
+    from ab_platform.storage.warehouse.reads import UserReads
 
 USERS_AT_ONCE = 1_000
 
