@@ -295,12 +295,22 @@ def _during(users: ir.Table, population: Population, names: Sequence[Column]) ->
     return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(**totals)
 
 
-def before(users: ir.Table, population: Population, names: Sequence[Column], dialect: str) -> ir.Table:
+def before(
+    users: ir.Table,
+    population: Population,
+    names: Sequence[Column],
+    dialect: str,
+    *,
+    among: ir.Table | None = None,
+) -> ir.Table:
     """Total what users did on the surface on the days before their exposure's, in earlier experiments.
 
-    Gives (of_user, of_surface, before_sum_known, before_sum_NAME of each measure), of those with such a day.
+    Gives (of_user, of_surface, before_sum_known, before_sum_NAME of each measure), of those with such a day; with
+    `among`, a table of (user_id, surface), only of these.
     """
     days = table(schema.user_days).filter(_.experiment.isin(population.earlier or ("",)))
+    if among is not None:
+        days = days.semi_join(among, ["user_id", "surface"])
     if population.ended_before:
         totals = {f"before_sum_{name}": _total(days, name) for name in _measures(names)}
         return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)

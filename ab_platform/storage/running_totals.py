@@ -77,12 +77,15 @@ def rows(population: Population, measures: Sequence[Measure], *, since: date | N
         dialect: of the engine, as Ibis names it.
     """
     users = _users(population)
-    deeds = _deeds(users, population, measures)
-    seen = _seen(users, deeds, measures)
+    days = _days(population, measures)
+    new = days if since is None else days.filter(_.day >= since)
+    seen = _seen(users, _deeds(users, new), measures)
     recent = seen if since is None else seen.filter(_.day >= since)
-    joined = _joined(recent, per_user.before(users, population, measures, dialect))
-    if since is not None:
-        joined = _joined(joined, _opening(deeds, recent, measures, since))
+    # Of those who are seen alone: what the others did before is not asked.
+    among = None if since is None else recent.select("user_id", "surface").distinct()
+    joined = _joined(recent, per_user.before(users, population, measures, dialect, among=among))
+    if since is not None and among is not None:
+        joined = _joined(joined, _opening(days, among, measures, since))
     through = ibis.window(group_by=("user_id", "surface"), order_by="day", preceding=None, following=0)
     now = {measure: _through(joined, measure, through, opened=since is not None) for measure in measures}
     gone = joined.left_on.notnull() & (joined.day == joined.left_on)
@@ -159,11 +162,15 @@ def _users(population: Population) -> ir.Table:
     return joined.filter(_.left_on.isnull() | (_.exposed_on < _.left_on)).drop("of_user")
 
 
-def _deeds(users: ir.Table, population: Population, measures: Sequence[Measure]) -> ir.Table:
-    """Select what users did on each day while they counted."""
+def _days(population: Population, measures: Sequence[Measure]) -> ir.Table:
+    """Select what users did on each day, in whole steps."""
     days = table(schema.user_days).filter(_.experiment == population.experiment, _.day <= population.as_of)
-    steps = days.select(*KEYS, **{measure: per_user.day_steps(days, measure).cast("int64") for measure in measures})
-    return steps.join(users, ["user_id", "surface"]).filter(_.left_on.isnull() | (_.day < _.left_on))
+    return days.select(*KEYS, **{measure: per_user.day_steps(days, measure).cast("int64") for measure in measures})
+
+
+def _deeds(users: ir.Table, days: ir.Table) -> ir.Table:
+    """Select what users did while they counted."""
+    return days.join(users, ["user_id", "surface"]).filter(_.left_on.isnull() | (_.day < _.left_on))
 
 
 def _seen(users: ir.Table, deeds: ir.Table, measures: Sequence[Measure]) -> ir.Table:
@@ -176,9 +183,9 @@ def _seen(users: ir.Table, deeds: ir.Table, measures: Sequence[Measure]) -> ir.T
     return ibis.union(deeds.select(*kept, *measures), *silent)
 
 
-def _opening(deeds: ir.Table, seen: ir.Table, measures: Sequence[Measure], since: date) -> ir.Table:
+def _opening(days: ir.Table, among: ir.Table, measures: Sequence[Measure], since: date) -> ir.Table:
     """Total what the users who are seen did before the first day of the rows."""
-    earlier = deeds.filter(_.day < since).semi_join(seen, ["user_id", "surface"])
+    earlier = days.filter(_.day < since).semi_join(among, ["user_id", "surface"])
     totals = {f"opening_{measure}": earlier[measure].sum().cast("int64") for measure in measures}
     return earlier.group_by(of_user=_.user_id, of_surface=_.surface).agg(**totals)
 
