@@ -14,10 +14,7 @@ from sqlalchemy import create_engine, select
 from ab_platform.storage.schema import metadata
 
 ROOT = Path(__file__).parent.parent
-STAGES = {
-    "sqlite": ("ingest", "training", "replay", "roll_up", "analysis"),
-    "postgres": ("ingest", "replay", "roll_up"),  # what is left for files, or alike on both
-}
+STAGES = ("ingest", "training", "replay", "roll_up", "analysis")
 CLOCKS = {"ingested_at", "trained_at", "launched_at", "finished_at", "seconds"}
 
 
@@ -53,7 +50,7 @@ def test_an_experiment_killed_in_every_stage_ends_as_if_it_never_was(
         f"sqlite:///{tmp_path / 'calm.db'}" if engine == "sqlite" else request.getfixturevalue("empty_postgres_url")
     )
     killed_home, calm_home = tmp_path / "killed", tmp_path / "calm"
-    for stage in STAGES[engine]:
+    for stage in STAGES:
         done = run(stage, killed_url, killed_home)
         assert done.returncode == -signal.SIGKILL, f"{stage} was not killed: {done.stderr}"
     for url, home in ((killed_url, killed_home), (calm_url, calm_home)):

@@ -33,6 +33,7 @@ from ab_platform.lineage import Change, Launch
 from ab_platform.results import Look, Readout, Truth, TruthSource
 from ab_platform.statistics.moments import Moments
 from ab_platform.storage.store import (
+    AgeCell,
     Cell,
     ExposedOn,
     PerUser,
@@ -240,12 +241,7 @@ def _stored(
     changes = store.changes(experiment.key)
     splits = split_rows(launch, changes, users.exposed, first, dimensions, as_of=as_of, watermark=watermark)
     rows, tests = segment_rows(experiment, plans, users.cells, look, as_of=as_of)
-    aging = [plan for plan in plans if ages_apply(plan)]
-    ages = (
-        reads.by_age(users.population, [plan.columns[: len(plan.row.metric.columns)] for plan in aging])
-        if aging
-        else ()
-    )
+    ages = _ages(reads, users.population, plans)
     counted = Look(
         experiment.key,
         as_of,
@@ -276,6 +272,12 @@ def _stored(
         truths=known,
         truth_from=_truth_from(known, changes),
     )
+
+
+def _ages(reads: UserReads, population: Population, plans: Sequence[RowPlan]) -> Sequence[AgeCell]:
+    """Add up what users did by days since their exposure, where a row of the table is looked at so."""
+    families = [plan.columns[: len(plan.row.metric.columns)] for plan in plans if ages_apply(plan)]
+    return reads.by_age(population, families) if families else ()
 
 
 def _comparing(launch: Launch, users: Users) -> Compare:

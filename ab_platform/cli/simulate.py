@@ -64,7 +64,7 @@ def simulate(
     Users are assigned, their events recorded, rolled up and analyzed as real ones are. A second run with the same
     settings changes nothing.
 
-    With --archive the rows go straight into the archive's files, on all cores: 25 million users in a quarter of an hour
+    With --archive the rows go straight into the archive's files, on all cores: 25 million users in minutes
     on two. One that was cut short goes on where it stopped when the same is run again.
 
     Example: abp simulate table2 --users 5000

@@ -48,7 +48,7 @@ def _contracted(found: Contraction) -> str:
     relative = ""
     if found.relative_ratio is not None:
         more = "further" if found.relative_ratio > 1.0 else "less far"
-        relative = f"; beside the spread of the users, {found.relative_ratio:.2g} times, so masks move them {more}"
+        relative = f"; beside the spread of the users, {found.relative_ratio:.3g} times, so masks move them {more}"
     return (
         f"{found.arm}: the variance of a user's mean across masks is {found.variance_ratio:.3g} times that of "
         f"{found.control}{relative}."

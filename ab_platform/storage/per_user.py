@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import date
 from itertools import combinations_with_replacement
 from typing import Literal, get_args
 
@@ -18,6 +18,7 @@ from ibis import _
 
 from ab_platform.metrics import MEASURES, RETENTION, STEPS, Column, Measure
 from ab_platform.storage import schema
+from ab_platform.storage.days import days_before, days_between, end_of
 from ab_platform.storage.described import in_steps, table
 from ab_platform.storage.population import Population
 from ab_platform.storage.written_once import written_once
@@ -86,7 +87,7 @@ def exposed(population: Population) -> ir.Table:
     return (
         table(schema.exposures)
         .join(spans, "experiment")
-        .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at < _end_of(population.as_of))
+        .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at < end_of(population.as_of))
         .select("user_id", "surface", "arm", exposed_on=_.at.date())
     )
 
@@ -166,7 +167,7 @@ def by_age(population: Population, families: Sequence[Sequence[PerUser]], *, dia
     days = table(schema.user_days).filter(_.experiment == population.experiment, _.day <= population.as_of)
     users = exposed_users(population).join(days.drop("arm"), ["user_id", "surface"])
     users = users.mutate(
-        age=_days_between(_.day, _.exposed_on),
+        age=days_between(_.day, _.exposed_on),
         **{each.label: _day_value(users, each.name) for each in columns},
     )
     limbs = users.select("surface", "arm", "age", **_limbs(users, columns))
@@ -314,7 +315,7 @@ def before(
     if population.ended_before:
         totals = {f"before_sum_{name}": _total(days, name) for name in _measures(names)}
         return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)
-    since = _days_before(users.exposed_on, population.covariate_days, dialect)
+    since = days_before(users.exposed_on, population.covariate_days, dialect)
     exposed = users.select("user_id", "surface", "exposed_on", since=since)
     # Bounds of the day itself: both engines find such days by their key.
     pairs = exposed.join(days.drop("arm"), ["user_id", "surface"]).filter(_.day >= _.since, _.day < _.exposed_on)
@@ -348,7 +349,7 @@ def _value(joined: ir.Table, column: PerUser, as_of: date) -> ir.Value:
         case "attribute_known":
             return joined[f"raw_{column.name}"].notnull().ifelse(1, 0).cast("int64")
     if column.name.startswith("due_"):
-        return (_days_between(ibis.literal(as_of), joined.exposed_on) >= _days_of(column.name)).ifelse(1, 0)
+        return (days_between(ibis.literal(as_of), joined.exposed_on) >= _days_of(column.name)).ifelse(1, 0)
     prefix = "sum_" if column.source == "during" else "before_sum_"
     total = joined[f"{prefix}{'clicks' if column.name == 'clicked' else column.name}"].fill_null(0)
     return (total > 0).ifelse(1, 0) if column.name in ("clicked", "known") else total
@@ -379,31 +380,8 @@ def _day_value(days: ir.Table, name: Column) -> ir.Value:
 
 
 def _returned(days: ir.Table, after: int) -> ir.Value:
-    came = (days.impressions > 0) & (_days_between(days.day, days.exposed_on) == after)
+    came = (days.impressions > 0) & (days_between(days.day, days.exposed_on) == after)
     return came.ifelse(1, 0).max()
-
-
-def _end_of(day: date) -> ir.Value:
-    return ibis.literal(datetime.combine(day + timedelta(days=1), time(), UTC).isoformat()).cast("timestamp('UTC')")
-
-
-def _days_before(day: ir.Value, days: int, dialect: str) -> ir.Value:
-    """Return the day so many days before another; Ibis knows how on every engine but SQLite below 3.46."""
-    if dialect == "sqlite":
-        return _sqlite_day(day, f"-{days} days")
-    return (day - ibis.interval(days=days)).cast("date")
-
-
-@ibis.udf.scalar.builtin(name="date", signature=(("date", "string"), "date"))
-def _sqlite_day(day, modifier): ...  # type: ignore[no-untyped-def]
-
-
-def _days_between(later: ir.Value, earlier: ir.Value) -> ir.Value:
-    return _day_number(later) - _day_number(earlier)
-
-
-def _day_number(day: ir.Value) -> ir.Value:
-    return (day.cast("timestamp('UTC')").epoch_seconds() / 86_400).round().cast("int64")
 
 
 def _days_of(name: Column) -> int:

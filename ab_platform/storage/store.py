@@ -23,9 +23,9 @@ from ab_platform.storage.keeping.given_up import EVENTS_AT_ONCE, GivenUp
 from ab_platform.storage.keeping.happened import Happened
 from ab_platform.storage.keeping.ingested import Ingested
 from ab_platform.storage.keeping.launched import Launched
+from ab_platform.storage.keeping.observed import Observed
 from ab_platform.storage.keeping.one_user import OneUser
 from ab_platform.storage.keeping.trained import Trained
-from ab_platform.storage.keeping.user_reads import UserReads
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
 from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, FirstExposed, UserValues
 from ab_platform.storage.population import Population
@@ -118,7 +118,7 @@ class Store(
     Access,
     Assigned,
     Alerted,
-    UserReads,
+    Observed,
     OneUser,
     Computed,
 ):

@@ -36,7 +36,7 @@ def test_what_was_found_is_said_with_its_figures(stored: Store) -> None:
     text = words(visit(PAGE))
     for said in (
         "pia: the variance of a user's mean across masks is 0.234 times that of multi_vae; beside the spread of the "
-        "users, 1.5 times, so masks move them further.",
+        "users, 1.55 times, so masks move them further.",
         "Proposition 3.2 predicts 0.114 with the curvature before alignment and 0.445 with that after it; its bound of "
         "0.94 is kept by pia.",
         "At most 30 % of pairs of users have a sharing radius above 0 as computed here, while a small step on one "

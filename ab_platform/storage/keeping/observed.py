@@ -17,7 +17,7 @@ from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
 
 
-class UserReads(Kept):
+class Observed(Kept):
     """Every read of users that an analysis makes, of the whole population of an experiment."""
 
     def attributes(self, dataset: str) -> Mapping[str, int]:
