@@ -8,7 +8,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from urllib.error import URLError
 from urllib.request import urlopen
 
 from selenium import webdriver
+from selenium.common.exceptions import NoSuchElementException, StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.support.ui import WebDriverWait
 
@@ -25,6 +26,9 @@ from dashboards.launch import command
 CHROMIUM, CHROMEDRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 
 PATIENCE_SECONDS = 60
+DRAWN_ANEW = (IndexError, NoSuchElementException, StaleElementReferenceException)
+"""What is raised of an element that the page has not drawn yet, or drew anew after it was found."""
+
 TABLE = "article.abp table"
 PAGE = ".stMainBlockContainer .abp, .stMainBlockContainer .abp-frame"
 """What every page shows of its own, figures or a notice."""
@@ -127,16 +131,14 @@ class Reader:
         links = "[data-testid='stSidebarNav'] a"
         opener = "[data-testid='stExpandSidebarButton']"
         self.wait_for(f"{links}, {opener}")
-        for button in self.browser.find_elements(By.CSS_SELECTOR, opener):
-            button.click()
+        if self.run(f"document.querySelector({opener!r}) !== null"):
+            self.click(opener)
         self.wait_for(links)
-        found = {
-            str(link.get_attribute("textContent")).strip(): link
-            for link in self.browser.find_elements(By.CSS_SELECTOR, links)
-        }
-        WebDriverWait(self.browser, PATIENCE_SECONDS).until(lambda _: found[title].rect["x"] >= 0, "it did not open")
-        found[title].click()
-        path = str(found[title].get_attribute("href")).rstrip("/").rpartition("/")[2].partition("?")[0]
+        titles = self.run(f"Array.from(document.querySelectorAll({links!r}), each => each.textContent.trim())")
+        place, chosen = titles.index(title), f"document.querySelectorAll({links!r})[{titles.index(title)}]"
+        self.wait_until(f"{chosen}.getBoundingClientRect().x >= 0", "the navigation did not open")
+        path = str(self.run(f"{chosen}.href")).rstrip("/").rpartition("/")[2].partition("?")[0]
+        self.click(links, place)
         self.wait_until(f"location.pathname.endsWith('/{path}')", f"the page {title} did not open")
         self.settle(PAGE)
 
@@ -145,8 +147,23 @@ class Reader:
             lambda browser: browser.find_elements(By.CSS_SELECTOR, selector)
         )
 
+    def click(self, selector: str, place: int = 0) -> None:
+        """Click the element of a selector that comes at a place, once it is there."""
+        self._patiently(lambda: self.browser.find_elements(By.CSS_SELECTOR, selector)[place].click(), selector)
+
+    def type(self, selector: str, *keys: str) -> None:
+        """Type into the first field of a selector, once it is there."""
+        self._patiently(lambda: self.browser.find_element(By.CSS_SELECTOR, selector).send_keys(*keys), selector)
+
     def text(self, selector: str) -> str:
-        return " ".join(self.browser.find_element(By.CSS_SELECTOR, selector).text.split())
+        """Return what is read on the first element of a selector, once it is there."""
+        found = self._patiently(lambda: self.browser.find_element(By.CSS_SELECTOR, selector).text, selector)
+        return " ".join(str(found).split())
+
+    def _patiently(self, act: Callable[[], object], selector: str) -> object:
+        """Do something with an element, again where the page was drawn anew meanwhile."""
+        waiting = WebDriverWait(self.browser, PATIENCE_SECONDS, ignored_exceptions=DRAWN_ANEW)
+        return waiting.until(lambda _: (act(),), f"{selector} was not there")[0]
 
     def run(self, script: str) -> Any:
         return self.browser.execute_script(f"return {script}")

@@ -8,7 +8,6 @@ from dataclasses import replace
 from itertools import pairwise
 
 import pytest
-from selenium.webdriver.common.by import By
 
 from ab_platform.storage.store import open_store
 from tests.dashboards.browser import CHROMEDRIVER, CHROMIUM, Reader, reading, served
@@ -116,12 +115,11 @@ def test_the_pointer_on_a_day_shows_its_figures(reader: Reader) -> None:
 def test_a_small_picture_leads_to_its_row_shown_large_and_back(reader: Reader) -> None:
     reader.open(f"over_time?experiment={WEEK}", wait_for=SMALL)
     reader.run("window.stays = true")
-    links = reader.browser.find_elements(By.CSS_SELECTOR, "ul.over-time a")
-    links[4].click()
+    reader.click("ul.over-time a", 4)
     reader.wait_until("document.querySelector('article.abp h2').innerText.includes('Movie Card')", "it did not enlarge")
     assert "row=movie_card.click_rate_per_view" in reader.browser.current_url
     assert reader.run("window.stays") is True
-    reader.browser.find_elements(By.CSS_SELECTOR, "ul.over-time a")[0].click()
+    reader.click("ul.over-time a")
     reader.wait_until("document.querySelector('article.abp h2').innerText.includes('Home Card')", "it did not go back")
     assert "row=" not in reader.browser.current_url
     reader.assert_sound()
@@ -129,7 +127,7 @@ def test_a_small_picture_leads_to_its_row_shown_large_and_back(reader: Reader) -
 
 def test_the_figures_of_a_picture_open_beneath_it(reader: Reader) -> None:
     reader.open(f"segments?experiment={RICH}", width=390, wait_for=".stExpander summary")
-    reader.browser.find_element(By.CSS_SELECTOR, ".stExpander summary").click()
+    reader.click(".stExpander summary")
     inside, around = (f"document.querySelector('{each}')?.getBoundingClientRect().height" for each in OPENED)
     reader.wait_until(f"0 < {inside} && {inside} < {around}", "it did not open")
     assert "television" in reader.text("table.plain")

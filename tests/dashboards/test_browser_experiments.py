@@ -66,16 +66,15 @@ def found(reader: Reader, selector: str) -> list[WebElement]:
     return reader.browser.find_elements(By.CSS_SELECTOR, selector)
 
 
-def labelled(reader: Reader, label: str) -> WebElement:
-    """Find a field of the open dialog by its label."""
-    reader.wait_for(f"{DIALOG} input[aria-label='{label}']")
-    return reader.browser.find_element(By.CSS_SELECTOR, f"{DIALOG} input[aria-label='{label}']")
+def fill(reader: Reader, label: str, *keys: str) -> None:
+    """Type into the field of the open dialog that has a label."""
+    reader.type(f"{DIALOG} input[aria-label='{label}']", *keys)
 
 
 def press(reader: Reader, selector: str) -> None:
     reader.wait_for(selector)
     reader.wait_until(f"!document.querySelector({selector!r}).disabled", f"{selector} stayed disabled")
-    reader.browser.find_element(By.CSS_SELECTOR, selector).click()
+    reader.click(selector)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -132,8 +131,7 @@ def test_an_experiment_leads_to_its_results_without_loading_the_page_anew(reader
 
 def test_a_search_is_kept_in_the_address(reader: Reader) -> None:
     reader.open("", wait_for=LIST)
-    field = reader.browser.find_element(By.CSS_SELECTOR, "input[aria-label='Search']")
-    field.send_keys("long-gone", Keys.ENTER)
+    reader.type("input[aria-label='Search']", "long-gone", Keys.ENTER)
     reader.wait_until("document.querySelectorAll('.overview tr.entry').length === 1", "the list did not get shorter")
     assert "search=long-gone" in reader.browser.current_url
     reader.open("?search=long-gone", wait_for=LIST)
@@ -148,8 +146,8 @@ def test_a_stop_is_asked_confirmed_and_written_down(reader: Reader, home: Path) 
     press(reader, ".st-key-stop-for-good button")
     reader.wait_for(f"{DIALOG} [role='alert'].remark")
     assert "to stop it, type to-stop. Nothing was done" in reader.text(DIALOG)
-    labelled(reader, "Why, for the change log").send_keys("the arms are too slow")
-    labelled(reader, "Type to-stop to confirm").send_keys("to-stop")
+    fill(reader, "Why, for the change log", "the arms are too slow")
+    fill(reader, "Type to-stop to confirm", "to-stop")
     press(reader, ".st-key-stop-for-good button")
     reader.wait_for(".remark[role='status']")
     assert "to-stop is stopped." in reader.text(".remark[role='status']")
@@ -158,7 +156,7 @@ def test_a_stop_is_asked_confirmed_and_written_down(reader: Reader, home: Path) 
     with stored(home) as store:
         assert store.experiment("to-stop").state == "stopped"
         assert store.changes("to-stop")[-1].reason == f"by {getuser()} on the dashboard: the arms are too slow"
-    reader.browser.find_element(By.CSS_SELECTOR, "[data-testid='stExpander'] summary").click()
+    reader.click("[data-testid='stExpander'] summary")
     told = f"Stopped by {getuser()} on the dashboard: the arms are too slow"
     unfolded = f"document.querySelector('.changes ol')?.innerText.replace(/\\s+/g, ' ').includes({told!r})"
     reader.wait_until(unfolded, "the change log does not say who stopped it")
@@ -168,13 +166,11 @@ def test_a_stop_is_asked_confirmed_and_written_down(reader: Reader, home: Path) 
 def test_a_ramp_is_asked_on_the_list_of_all(reader: Reader, home: Path) -> None:
     reader.open("", width=390, wait_for=".st-key-act button")
     press(reader, ".st-key-act button")
-    chosen = labelled(reader, "Running experiment")
-    chosen.send_keys("to-ramp", Keys.ENTER)
-    share = labelled(reader, "Share of its users who are in, %")
-    share.send_keys(Keys.CONTROL, "a")
-    share.send_keys("25")
-    labelled(reader, "Why, for the change log").send_keys("a day to look")
-    reader.browser.find_element(By.CSS_SELECTOR, f"{DIALOG} .stFormSubmitButton button").click()
+    fill(reader, "Running experiment", "to-ramp", Keys.ENTER)
+    fill(reader, "Share of its users who are in, %", Keys.CONTROL, "a")
+    fill(reader, "Share of its users who are in, %", "25")
+    fill(reader, "Why, for the change log", "a day to look")
+    reader.click(f"{DIALOG} .stFormSubmitButton button")
     reader.wait_for(".remark[role='status']")
     assert "to-ramp has a traffic of 25 %." in reader.text(".remark[role='status']")
     with stored(home) as store:
@@ -192,7 +188,7 @@ def test_who_signs_in_comes_to_where_the_link_led_and_stays_signed_in(
             reader.open(f"results?experiment={CALM}", width=width, scheme=scheme, wait_for=field)
             assert found(reader, "[data-testid='stSidebarNav'] a") == []
             reader.assert_sound()
-        reader.browser.find_element(By.CSS_SELECTOR, field).send_keys(OPERATORS, Keys.ENTER)
+        reader.type(field, OPERATORS, Keys.ENTER)
         reader.settle(RESULTS)
         assert CALM in reader.text("article.abp h1")
         reader.browser.find_element(By.LINK_TEXT, "Experiments").click()

@@ -120,8 +120,7 @@ def test_trouble_is_told_in_words_with_every_reason(reader: Reader) -> None:
 def test_the_papers_figures_come_with_one_click(reader: Reader) -> None:
     reader.open("results?experiment=pia-vs-multivae")
     assert reader.browser.find_elements(By.CSS_SELECTOR, "tr.paper") == []
-    reader.wait_for(".st-key-published label")
-    reader.browser.find_element(By.CSS_SELECTOR, ".st-key-published label").click()
+    reader.click(".st-key-published label")
     reader.wait_for("tr.paper")
     assert "published=1" in reader.browser.current_url
     reader.assert_sound()
@@ -134,12 +133,6 @@ def test_the_marks_have_names_for_who_cannot_see_them(reader: Reader) -> None:
     assert names[0].startswith("Play duration per user (s): lift +4.50 %, interval +1.21 to +7.91 %, better, true lift")
     roles = reader.run("Array.from(document.querySelectorAll('article.abp [role]'), e => e.getAttribute('role'))")
     assert {"table", "row", "rowheader", "columnheader", "cell", "img"} <= set(roles)
-
-
-def click(reader: Reader, selector: str) -> None:
-    """Click what is there, once it is."""
-    reader.wait_for(selector)
-    reader.browser.find_element(By.CSS_SELECTOR, selector).click()
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -159,7 +152,7 @@ def test_lifts_that_are_not_to_be_trusted_are_seen_not_to_be(reader: Reader, wid
 def test_another_view_comes_with_one_click_and_stays_in_the_address(reader: Reader) -> None:
     reader.open("results?experiment=pia-vs-multivae")
     assert reader.browser.find_elements(By.CSS_SELECTOR, ".abp .view") == []
-    click(reader, ".st-key-looks-of-pia-vs-multivae [role='radio']:last-of-type")
+    reader.click(".st-key-looks-of-pia-vs-multivae [role='radio']:last-of-type")
     reader.wait_for(".abp .view")
     assert "This view decides nothing." in reader.text(".abp .view")
     assert "95 % confidence sequence" in reader.text("table.lifts thead")
@@ -189,8 +182,8 @@ def test_a_file_is_downloaded(reader: Reader, tmp_path: Path, ending: str, begin
     folder = {"behavior": "allow", "downloadPath": str(tmp_path)}
     reader.browser.execute_cdp_cmd("Browser.setDownloadBehavior", folder)
     reader.open("results?experiment=pia-vs-multivae&looks=sequential")
-    click(reader, ".st-key-export button")
-    click(reader, f".st-key-export-{ending} button")
+    reader.click(".st-key-export button")
+    reader.click(f".st-key-export-{ending} button")
     expected = tmp_path / f"pia-vs-multivae-2025-03-09.{ending}"
     WebDriverWait(reader.browser, PATIENCE_SECONDS).until(lambda _: expected.is_file() and expected.stat().st_size)
     assert expected.read_bytes().startswith(beginning)

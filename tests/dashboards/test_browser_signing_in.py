@@ -53,7 +53,7 @@ def visiting(home: Path, profile: Path, *, email: str, **variables: str) -> Iter
         ):
             reader.open("", wait_for=".stButton button")
             assert "your organisation's sign-in" in reader.text(".abp-frame.heading")
-            reader.browser.find_element(By.CSS_SELECTOR, ".stButton button").click()
+            reader.click(".stButton button")
             yield reader
 
 
@@ -63,7 +63,7 @@ def test_an_operator_comes_in_acts_and_goes(home: Path, tmp_path_factory: pytest
         reader.settle(LIST)
         assert "ada@example.com · may look and act" in reader.text("[data-testid='stSidebar']")
         assert reader.browser.find_elements(By.CSS_SELECTOR, ".st-key-act button")
-        reader.browser.find_element(By.CSS_SELECTOR, ".st-key-sign-out button").click()
+        reader.click(".st-key-sign-out button")
         reader.wait_until("!document.querySelector('.abp.overview')", "the list stayed")
         reader.wait_for(".abp-frame.heading")
         assert "Sign in" in reader.text(".abp-frame.heading")

@@ -138,10 +138,9 @@ def test_a_users_buckets_are_marked_within_their_arms(reader: Reader) -> None:
 
 def test_a_user_is_typed_and_older_slates_are_turned_to(reader: Reader) -> None:
     reader.open(f"user?experiment={made.KEY}", wait_for=".abp-frame")
-    reader.browser.find_element(By.CSS_SELECTOR, "[data-testid=stTextInput] input").send_keys("ann", Keys.ENTER)
+    reader.type("[data-testid=stTextInput] input", "ann", Keys.ENTER)
     reader.settle(".abp.story")
-    older = reader.browser.find_elements(By.CSS_SELECTOR, ".st-key-paging button")[1]
-    older.click()
+    reader.click(".st-key-paging button", 1)
     reader.wait_until(
         "document.querySelector('.abp.story').innerText.includes('Slates 51 to 60 of 60')", "the page was not turned"
     )
