@@ -176,14 +176,16 @@ class ArchiveReads:
             mixed = small_tables.mixed(connection, population.experiment)
         span = span_of(self._store.experiment(population.experiment), mixed.whole)
         running = RunningTotals(self._archive, self._engine, population, families, span)
-        if population.as_of >= span.last and len(running.missing()) > MADE_AFTER_THE_END:
+        if population.as_of >= span.last and running.missing() > MADE_AFTER_THE_END:
             return None
         small, _ = self._small(scope, self._archive.folder)
         days = self._days(scope)
-        return running.make(
-            lambda shards: [*(self._large(days, table, shards) for table in scope.tables), *small],
-            self._sizes(days, scope),
-        )
+
+        def sources(shards: Sequence[int], since: date, until: date) -> Sequence[Source]:
+            between = {table: [day for day in of if since <= day.day <= until] for table, of in days.items()}
+            return [*(self._large(between, table, shards) for table in scope.tables), *small]
+
+        return running.make(sources, self._sizes(days, scope))
 
     def _require_in_database(self, population: Population) -> None:
         if self._store.watermark(population.experiment) is None:

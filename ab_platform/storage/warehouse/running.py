@@ -1,9 +1,9 @@
-"""Running totals in files, and the sums that each day added: made once, and anew only from a day that changed on.
+"""Running totals in files, and the sums through each day: made once, and anew only from a day that changed on.
 
-    running/EXPERIMENT/day=2026-11-30/SS-VERSION.parquet    rows of `running_totals`, of one shard
-    running/EXPERIMENT/sums-FAMILIES.json                   by version: what the day changed, see `running_totals.sums`
+    running/EXPERIMENT/day=2026-11-30/SS-VERSION.arrow    the `Totals` of one shard through a day
+    running/EXPERIMENT/sums-FAMILIES.json                 by version: the sums through the day, by surface and arm
 
-A version is a hash of all that the rows are made from: the archive's files of the shard up to the day, who left, when
+A version is a hash of all that the totals are made from: the archive's files of the shard up to the day, who left, when
 the experiment ended, and how it looks back. What has the right name is right; nothing has to be told of a change.
 """
 
@@ -12,34 +12,43 @@ from __future__ import annotations
 import json
 import os
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, timedelta
+from functools import cached_property
 from hashlib import sha256
 from pathlib import Path
+from threading import Lock
 from time import time
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ab_platform.lineage import Launch
 from ab_platform.metrics import Measure
 from ab_platform.storage import running_totals
-from ab_platform.storage.archive import Archive
+from ab_platform.storage.archive import Archive, shards_of
 from ab_platform.storage.archive.exporting import split
-from ab_platform.storage.archive.manifest import replace
+from ab_platform.storage.archive.manifest import replace as write_file
 from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.population import Population
 from ab_platform.storage.warehouse.engine import Engine, Source
 from ab_platform.storage.warehouse.grouping import grouped
+from ab_platform.storage.warehouse.totals import Day, Sums, Totals
 
-FORMAT = 2
-"""Of the rows; another number makes all of them anew."""
+FORMAT = 3
+"""Of the files; another number makes all of them anew."""
+
+DAYS_KEPT = 3
+"""Days through which totals are kept, up to the one that is asked for: an event that is a day late costs two days."""
+
+ROWS_TOGETHER = 500_000
+"""Rows, of all days, of shards that are read together: to divide a day's rows costs more than a question does."""
 
 UNREAD_AFTER = 86_400.0
-"""Seconds after which nobody reads rows any more that have another version now."""
+"""Seconds after which nobody reads totals any more that have another version now."""
 
 Row = Mapping[str, Any]
 Families = Sequence[Sequence[PerUser]]
@@ -75,12 +84,19 @@ class Shard:
     versions: Mapping[date, str]
 
 
+class Sources(Protocol):
+    """Gives what an engine reads of some shards on some days: exposures, user-days, and the small tables."""
+
+    def __call__(self, shards: Sequence[int], since: date, until: date) -> Sequence[Source]:
+        """Return the tables, their files of these shards and days."""
+
+
 class RunningTotals:
     """The running totals of one experiment.
 
     Args:
         archive: whose days they are of.
-        engine: that makes and adds them up.
+        engine: that reads a day.
         population: of the experiment, and the last day.
         families: columns whose sums and products are wanted.
         span: of the experiment.
@@ -94,49 +110,44 @@ class RunningTotals:
         self._folder = archive.folder / "running" / population.experiment
         told = json.dumps([sorted({f"{each.source}.{each.name}" for each in family}) for family in families])
         self._sums = self._folder / f"sums-{_hashed(told)}.json"
-        self._measures: Sequence[Measure] = running_totals.measures_of(families)
-        self._known: dict[str, list[dict[str, Any]]] = _read(self._sums)
+        self._measures: tuple[Measure, ...] = running_totals.measures_of(families)
+        self._looks_back = any(each.source == "before" for family in families for each in family)
+        self._known: dict[str, dict[str, Any]] = _read(self._sums)
+        self._lock = Lock()
         since = span.first - timedelta(days=population.covariate_days)
         self._published = {each.day: each for each in archive.days(since=since, until=population.as_of)}
+        self._left = {day: _by_shard(users, archive.shards) for day, users in span.left.items()}
         self.shards = tuple(self._shard(number) for number in range(archive.shards))
 
-    def missing(self) -> frozenset[date]:
-        """Return the days whose rows have to be made, in any shard."""
-        return frozenset(
-            day
-            for shard in self.shards
-            for day, version in shard.versions.items()
-            if version not in self._known and not self._path(shard, day).exists()
-        )
+    def missing(self) -> int:
+        """Return the most days that have to be gone through, of any shard."""
+        return max(map(len, self._steps.values()), default=0)
 
-    def make(self, sources: Callable[[Sequence[int]], Sequence[Source]], sizes: Sequence[int]) -> list[Row]:
-        """Make the rows that are missing, add up the days that are not added up, and return the sums of all days.
+    def make(self, sources: Sources, sizes: Sequence[int]) -> list[Row]:
+        """Go through the days that are missing, and return the sums of each shard through the last day.
 
         Cut short, the next time goes on with the shards that were not done.
 
         Args:
-            sources: gives what an engine reads of some shards: exposures, user-days, and the small tables.
-            sizes: rows of each shard in these.
+            sources: gives what an engine reads.
+            sizes: rows of each shard in all of it.
         """
-        for shards in self._groups(sizes):
-            new = self._new(shards[0])
-            self._make_rows(shards, new, sources)
-            self._add_up(shards, new)
+        groups = list(self._groups(sizes))
+        if groups:
+            # An engine answers one question at a time, with as many threads as it has; the rest goes on beside it.
+            with ThreadPoolExecutor(min(len(groups), os.cpu_count() or 1)) as pool:
+                list(pool.map(lambda shards: self._make(shards, sources), groups))
             self._sweep()
-        return [row for shard in self.shards for version in shard.versions.values() for row in self._known[version]]
+        return [cell for shard in self.shards if shard.versions for cell in self._known[self._last(shard)]["cells"]]
 
-    def _sweep(self) -> None:
-        """Delete the rows of versions that are no more, and what was cut short, once nobody can be reading them."""
-        named = {self._path(shard, day) for shard in self.shards for day in shard.versions}
-        days = {path.parent for path in named}
-        for path in self._folder.glob("day=*/*"):
-            if path.parent in days and path not in named and time() - path.stat().st_mtime > UNREAD_AFTER:
-                path.unlink(missing_ok=True)
+    def _last(self, shard: Shard) -> str:
+        return shard.versions[self._population.as_of]
 
     def _shard(self, number: int) -> Shard:
         """Name the versions of a shard's days, each by all that it is made from."""
         population = self._population
         begun = [FORMAT, population.experiment, population.earlier, population.covariate_days, self._measures]
+        begun += [population.ended_before, self._looks_back]
         version, versions = _hashed(json.dumps(begun)), {}
         day = self._span.first - timedelta(days=population.covariate_days)
         while day <= population.as_of:
@@ -147,67 +158,142 @@ class RunningTotals:
         return Shard(number, versions)
 
     def _made_from(self, day: date, shard: int) -> Iterable[str]:
-        """Say what a day adds to what the rows are made from."""
+        """Say what a day adds to what the totals are made from."""
         published = self._published.get(day)
         for table in ("exposures", "user_days"):
             yield from (file.sha256 for file in (published.of(table, shard) if published else ()))
-        yield from self._span.left.get(day, ())
+        yield from self._left.get(day, {}).get(shard, ())
         if day == self._span.last:
             yield self._span.ends
 
+    @cached_property
+    def _steps(self) -> Mapping[int, tuple[date, ...]]:
+        """The days that have to be gone through, of each shard whose sums are not known."""
+        return {
+            shard.number: self._steps_of(shard)
+            for shard in self.shards
+            if shard.versions and self._last(shard) not in self._known
+        }
+
+    def _steps_of(self, shard: Shard) -> tuple[date, ...]:
+        """Return the days since the totals that stand."""
+        days = list(shard.versions)
+        standing = next((place for place in reversed(range(len(days))) if self._stands(shard, days[place])), -1)
+        return tuple(days[standing + 1 :])
+
+    def _stands(self, shard: Shard, day: date) -> bool:
+        """Tell whether the totals through a day can be read; what was cut short goes."""
+        path = self._path(shard, day)
+        with suppress(FileNotFoundError):
+            try:
+                Totals.read(path)
+            except (OSError, ValueError):
+                path.unlink()
+            else:
+                return True
+        return False
+
     def _groups(self, sizes: Sequence[int]) -> Iterator[Sequence[Shard]]:
-        """Group the shards with something to do that lack the same days, as many as an engine is given at a time."""
-        lacking: dict[tuple[tuple[date, ...], tuple[date, ...]], list[Shard]] = defaultdict(list)
+        """Group the shards that go through the same days, as many as an engine is given at a time."""
+        lacking: dict[tuple[date, ...], list[Shard]] = defaultdict(list)
         for shard in self.shards:
-            if self._new(shard):
-                lacking[self._new(shard), self._lacking(shard)].append(shard)
+            if shard.number in self._steps:
+                lacking[self._steps[shard.number]].append(shard)
         for alike in lacking.values():
-            for places in grouped([sizes[shard.number] for shard in alike]):
+            for places in grouped([sizes[shard.number] for shard in alike], at_most=ROWS_TOGETHER):
                 yield alike[places.start : places.stop]
 
-    def _new(self, shard: Shard) -> tuple[date, ...]:
-        """Return the days that are not added up."""
-        return tuple(day for day, version in shard.versions.items() if version not in self._known)
-
-    def _lacking(self, shard: Shard) -> tuple[date, ...]:
-        """Return those of them whose rows are not made."""
-        return tuple(day for day in self._new(shard) if not self._path(shard, day).exists())
-
-    def _make_rows(
-        self, shards: Sequence[Shard], days: Sequence[date], sources: Callable[[Sequence[int]], Sequence[Source]]
-    ) -> None:
-        lacking = self._lacking(shards[0])
-        if not lacking:
-            return
-        since = None if lacking[0] == self._span.first else lacking[0]
-        query = running_totals.rows(self._population, self._measures, since=since, dialect=self._engine.dialect)
-        made = self._engine.answer(query, sources([shard.number for shard in shards]))
-        made = made.cast(running_totals.columns(self._measures))
-        parts = dict(split(made, self._archive.shards)) if len(shards) > 1 else {shards[0].number: made}
+    def _make(self, shards: Sequence[Shard], sources: Sources) -> None:
+        """Bring some shards up to the last day."""
+        steps = self._steps[shards[0].number]
+        standing = {shard.number: self._standing(shard, steps) for shard in shards}
+        sums: dict[int, Sums | None] = {shard.number: self._sums_before(shard, steps) for shard in shards}
+        for day in steps:
+            added = self._day(day, shards, sources)
+            for shard in shards:
+                totals, change = standing[shard.number].stepped(
+                    added[shard.number], self._families if sums[shard.number] is not None else ()
+                )
+                standing[shard.number] = totals
+                if (before := sums[shard.number]) is not None:
+                    before.update(change)
+                if day > self._population.as_of - timedelta(days=DAYS_KEPT):
+                    _write(self._path(shard, day), totals)
         for shard in shards:
-            theirs = parts.get(shard.number, made.slice(0, 0))
-            kept = theirs.append_column("shard", pa.repeat(pa.scalar(shard.number, pa.int64()), theirs.num_rows))
-            for day in lacking:
-                _write(self._path(shard, day), kept.filter(pc.equal(kept["day"], pa.scalar(day))))
+            if sums[shard.number] is None:
+                sums[shard.number] = standing[shard.number].sums(self._families)
+        with self._lock:
+            through = {self._last(shard): _cells(sums[shard.number] or Sums()) for shard in shards}
+            last = self._population.as_of.isoformat()
+            self._known |= {version: {"day": last, "cells": cells} for version, cells in through.items()}
+            self._keep()
 
-    def _add_up(self, shards: Sequence[Shard], days: Sequence[date]) -> None:
-        files = tuple(self._path(shard, day) for shard in shards for day in days)
-        rows = Source(running_totals.NAME, running_totals.kept_columns(self._measures), files)
-        found = self._engine.answer(running_totals.sums(self._families, self._engine.dialect), [rows]).to_pylist()
-        for shard in shards:
-            for day in days:
-                of = [_plain(row) for row in found if (row["shard"], row["day"]) == (shard.number, day)]
-                self._known[shard.versions[day]] = of
-        current = {version for each in self.shards for version in each.versions.values()}
-        later = {version: rows for version, rows in self._known.items() if version in current or self._is_later(rows)}
-        replace(self._sums, json.dumps(later).encode())
+    def _standing(self, shard: Shard, steps: Sequence[date]) -> Totals:
+        """Return the totals before some days."""
+        before = [day for day in shard.versions if not steps or day < steps[0]]
+        return Totals.read(self._path(shard, before[-1])) if before else Totals.of_nobody(self._measures)
 
-    def _is_later(self, rows: Sequence[Row]) -> bool:
-        """Tell whether sums are of days after the one that is asked for; these are not judged now."""
-        return any(row["day"] > self._population.as_of.isoformat() for row in rows)
+    def _sums_before(self, shard: Shard, steps: Sequence[date]) -> Sums | None:
+        """Return the sums before a single day; of several, all users are added up after the last."""
+        if len(steps) != 1:
+            return None
+        before = [day for day in shard.versions if day < steps[0]]
+        if not before:
+            return Sums()
+        known = self._known.get(shard.versions[before[-1]])
+        return None if known is None else _sums(known["cells"])
+
+    def _day(self, day: date, shards: Sequence[Shard], sources: Sources) -> Mapping[int, Day]:
+        """Read what a day adds to some shards."""
+        numbers = [shard.number for shard in shards]
+        population = replace(self._population, as_of=day)
+        dialect, measures = self._engine.dialect, self._measures
+        with self._lock:
+            of_day = sources(numbers, day, day)
+            entered = self._answer(running_totals.entered(population, dialect=dialect), of_day)
+            deeds = self._answer(running_totals.deeds(population, measures, dialect=dialect), of_day)
+            before = None
+            if self._looks_back and (day == self._span.first or not population.ended_before):
+                reach = self._span.first if population.ended_before else day
+                back = sources(numbers, reach - timedelta(days=population.covariate_days), day)
+                before = self._answer(running_totals.before(population, measures, dialect=dialect), back)
+        parts = [_divided(rows, numbers, self._archive.shards) for rows in (entered, deeds)]
+        known = None if before is None else _divided(before, numbers, self._archive.shards)
+        return {
+            shard: Day(
+                parts[0][shard],
+                parts[1][shard],
+                None if known is None else known[shard],
+                self._left.get(day, {}).get(shard, ()),
+            )
+            for shard in numbers
+        }
+
+    def _answer(self, query: str, sources: Sequence[Source]) -> pa.Table:
+        found = self._engine.answer(query, sources)
+        names = {"user_id", "surface", "arm"}
+        return found.cast(
+            pa.schema([(each, pa.string() if each in names else pa.int64()) for each in found.schema.names])
+        )
+
+    def _keep(self) -> None:
+        """Write the sums down, but for versions that are no more; those of later days are not judged now."""
+        current = {version for shard in self.shards for version in shard.versions.values()}
+        last = self._population.as_of.isoformat()
+        kept = {version: each for version, each in self._known.items() if version in current or each["day"] > last}
+        write_file(self._sums, json.dumps(kept).encode())
+
+    def _sweep(self) -> None:
+        """Delete totals of days gone by, and of versions that are no more once nobody can be reading them."""
+        named = {self._path(shard, day) for shard in self.shards for day in list(shard.versions)[-DAYS_KEPT:]}
+        last = self._population.as_of.isoformat()
+        for path in self._folder.glob("day=*/*"):
+            day = path.parent.name.removeprefix("day=")
+            if path not in named and day <= last and time() - path.stat().st_mtime > UNREAD_AFTER:
+                path.unlink(missing_ok=True)
 
     def _path(self, shard: Shard, day: date) -> Path:
-        return self._folder / f"day={day.isoformat()}" / f"{shard.number:02d}-{shard.versions[day]}.parquet"
+        return self._folder / f"day={day.isoformat()}" / f"{shard.number:02d}-{shard.versions[day]}.arrow"
 
 
 def span_of(launch: Launch, mixed: pa.Table) -> Span:
@@ -222,27 +308,50 @@ def span_of(launch: Launch, mixed: pa.Table) -> Span:
     return Span(launch.starts_at.astimezone(UTC).date(), last, end.isoformat(), ordered)
 
 
-def _write(path: Path, rows: pa.Table) -> None:
-    """Write rows under their final name only when all of them are there."""
+def _by_shard(users: Sequence[str], shards: int) -> Mapping[int, Sequence[str]]:
+    found: dict[int, list[str]] = defaultdict(list)
+    for user, shard in zip(users, shards_of(users, shards).tolist(), strict=True):
+        found[shard].append(user)
+    return found
+
+
+def _divided(rows: pa.Table, numbers: Sequence[int], shards: int) -> Mapping[int, pa.Table]:
+    """Divide rows by the shard of their users, all of which are given."""
+    if len(numbers) == 1:
+        return {numbers[0]: rows}
+    nobody = rows.slice(0, 0)
+    return dict.fromkeys(numbers, nobody) | (dict(split(rows, shards)) if rows.num_rows else {})
+
+
+def _write(path: Path, totals: Totals) -> None:
+    """Write totals under their final name only when all of them are there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}")
-    pq.write_table(rows, beside, compression="zstd")
+    totals.write(beside)
     beside.replace(path)
 
 
-def _plain(row: Row) -> dict[str, Any]:
-    """Return a row as JSON has it: whole numbers, and the day in words."""
+def _cells(sums: Sums) -> list[dict[str, Any]]:
+    """Return sums as JSON has them: one object a surface and arm."""
+    cells: dict[tuple[str, str], dict[str, Any]] = {}
+    for (surface, arm, name), value in sums.items():
+        cells.setdefault((surface, arm), {"surface": surface, "arm": arm})[name] = value
+    return [cells[key] for key in sorted(cells)]
+
+
+def _sums(cells: Iterable[Mapping[str, Any]]) -> Sums:
+    """Return what `_cells` wrote."""
     words = {"surface", "arm"}
-    numbers = {name: int(value) for name, value in row.items() if name not in words | {"day", "shard"}}
-    return {"day": row["day"].isoformat(), **{name: row[name] for name in words}, **numbers}
+    return Sums(
+        {(each["surface"], each["arm"], name): each[name] for each in cells for name in each if name not in words}
+    )
 
 
-def _read(path: Path) -> dict[str, list[dict[str, Any]]]:
+def _read(path: Path) -> dict[str, dict[str, Any]]:
     """Read sums; where they cannot be read there are none, and they are made again."""
-    try:
+    with suppress(OSError, ValueError):
         return dict(json.loads(path.read_bytes()))
-    except (OSError, ValueError):
-        return {}
+    return {}
 
 
 def _hashed(told: str) -> str:

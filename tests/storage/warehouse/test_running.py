@@ -14,7 +14,6 @@ import pytest
 
 from ab_platform.analysis.readout import population_of
 from ab_platform.events import Click, Impression, Watch, event_id
-from ab_platform.storage import running_totals
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
 from ab_platform.storage.per_user_statements import Cell
 from ab_platform.storage.population import Population
@@ -32,6 +31,9 @@ FAMILIES = (
     (PerUser("clicked"), PerUser("clicked", "before"), KNOWN_BEFORE),
 )
 FIRST = START.date()
+OF_A_DAY, OF_THE_TIME_BEFORE = 2, 1
+"""Queries."""
+
 DAYS = [FIRST + timedelta(days=day) for day in range(6)]
 
 
@@ -41,9 +43,11 @@ class Counting(Duck):
     def __init__(self, beside: Path) -> None:
         super().__init__(beside)
         self.asked: list[str] = []
+        self.files: set[Path] = set()
 
     def answer(self, query: str, sources: Sequence[Source]) -> pa.Table:
-        self.asked.append(next((source.name for source in sources if source.name == running_totals.NAME), "users"))
+        self.asked.append(query)
+        self.files |= {path for source in sources for path in source.files}
         return super().answer(query, sources)
 
 
@@ -65,14 +69,15 @@ class Kept:
     def equal(self, day: date) -> int:
         """Require the digits of the database, and return how many queries that took."""
         self.engine.asked.clear()
+        self.engine.files.clear()
         assert self.cells(day) == self.store.cells(self.population(day), FAMILIES)
         return len(self.engine.asked)
 
     def cells(self, day: date) -> tuple[Cell, ...]:
         return self.reads.cells(self.population(day), FAMILIES)
 
-    def rows(self) -> set[str]:
-        return {str(path.relative_to(self.folder)) for path in self.folder.glob("running/*/*/*.parquet")}
+    def totals(self) -> set[str]:
+        return {str(path.relative_to(self.folder)) for path in self.folder.glob("running/*/*/*.arrow")}
 
 
 @pytest.fixture
@@ -100,84 +105,114 @@ def test_day_after_day_gives_what_all_users_at_once_give(store: Store, tmp_path:
     kept.engine.close()
 
 
-def test_days_that_were_skipped_are_made_with_the_next_one(kept: Kept) -> None:
+def test_days_that_were_skipped_are_gone_through_with_the_next_one(kept: Kept) -> None:
     kept.equal(DAYS[1])
-    assert kept.equal(DAYS[4]) == 2
+    assert kept.equal(DAYS[4]) == 3 * OF_A_DAY
 
 
-def test_a_look_at_an_earlier_day_asks_nothing_of_the_engine(kept: Kept) -> None:
-    kept.equal(DAYS[4])
-    assert kept.equal(DAYS[2]) == 0
+def test_a_day_more_asks_of_that_day_alone(kept: Kept) -> None:
+    kept.equal(DAYS[3])
+    assert kept.equal(DAYS[4]) == OF_A_DAY
+    assert all(f"day={DAYS[4]}" in str(path) for path in kept.engine.files)
 
 
-def test_a_repetition_asks_nothing_of_the_engine(kept: Kept) -> None:
+def test_a_day_that_was_looked_at_before_asks_nothing_of_the_engine(kept: Kept) -> None:
+    kept.equal(DAYS[2])
     kept.equal(DAYS[4])
     kept.publish()
+    assert kept.equal(DAYS[2]) == 0
     assert kept.equal(DAYS[4]) == 0
 
 
-def test_columns_that_were_not_asked_for_before_are_added_up_from_the_rows_that_are_there(kept: Kept) -> None:
+def test_columns_that_were_not_asked_for_before_are_added_up_from_the_totals_that_are_there(kept: Kept) -> None:
     kept.equal(DAYS[4])
     kept.engine.asked.clear()
     one = FAMILIES[1][::-1], FAMILIES[0], FAMILIES[2]
     assert kept.reads.cells(kept.population(DAYS[4]), one) == kept.store.cells(kept.population(DAYS[4]), one)
-    assert set(kept.engine.asked) == {running_totals.NAME}
+    assert not kept.engine.asked
 
 
 def test_a_late_event_makes_its_users_shard_anew_from_its_day_on(kept: Kept) -> None:
-    kept.equal(DAYS[4])
-    before = kept.rows()
-    late(kept.store, DAYS[2])
+    for day in DAYS[:5]:
+        kept.equal(day)
+    before = kept.totals()
+    late(kept.store, DAYS[3])
     kept.publish()
-    assert kept.equal(DAYS[4]) == 2
-    new = kept.rows() - before
-    assert {path.split("/")[2] for path in new} == {f"day={day}" for day in DAYS[2:5]}
+    assert kept.equal(DAYS[4]) == 2 * OF_A_DAY
+    new = kept.totals() - before
+    assert {path.split("/")[2] for path in new} == {f"day={day}" for day in DAYS[3:5]}
     assert len({path.split("/")[3][:2] for path in new}) == 1
 
 
-def test_rows_of_an_older_version_go_after_a_day(kept: Kept) -> None:
+def test_totals_of_an_older_version_go_after_a_day(kept: Kept) -> None:
     kept.equal(DAYS[4])
-    before = kept.rows()
+    before = kept.totals()
     late(kept.store, DAYS[2])
     kept.publish()
     kept.equal(DAYS[4])
-    assert kept.rows() > before
+    assert kept.totals() > before
     now = time()
     for path in before:
         os.utime(kept.folder / path, (now - 90_000, now - 90_000))
     late(kept.store, DAYS[3])
     kept.publish()
     kept.equal(DAYS[4])
-    assert len(before - kept.rows()) == 3  # the days from the first late event on, of one shard
+    assert len(before - kept.totals()) == 3  # the days from the first late event on, of one shard
+
+
+def test_totals_are_kept_through_the_last_three_days(kept: Kept) -> None:
+    for day in DAYS[:5]:
+        kept.equal(day)
+        for path in kept.totals():
+            os.utime(kept.folder / path, (time() - 90_000, time() - 90_000))
+    assert {path.split("/")[2] for path in kept.totals()} == {f"day={day}" for day in DAYS[2:5]}
 
 
 def test_an_event_of_the_time_before_makes_its_users_shard_anew(kept: Kept) -> None:
     kept.equal(DAYS[4])
-    before = kept.rows()
+    before = kept.totals()
     late(kept.store, FIRST - timedelta(days=6), experiment="before")
     kept.publish()
-    assert kept.equal(DAYS[4]) == 2
-    assert len(kept.rows() - before) == 5
+    assert kept.equal(DAYS[4]) == 5 * OF_A_DAY + OF_THE_TIME_BEFORE
+    assert len(kept.totals() - before) == 3
 
 
 def test_after_the_end_all_users_at_once_are_added_up_unless_totals_are_there(kept: Kept) -> None:
     assert kept.equal(DAYS[5]) == 1
-    assert not kept.rows()
+    assert not kept.totals()
     kept.equal(DAYS[4])
-    assert kept.equal(DAYS[5]) == 2
+    assert kept.equal(DAYS[5]) == OF_A_DAY
 
 
-def test_rows_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -> None:
+def test_totals_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -> None:
+    kept.equal(DAYS[3])
     kept.equal(DAYS[4])
     [sums] = kept.folder.glob("running/*/sums-*.json")
     sums.write_bytes(sums.read_bytes()[:-9])
-    rmtree(kept.folder / "running" / KEY / f"day={DAYS[2]}")
-    assert kept.equal(DAYS[4])
+    rmtree(kept.folder / "running" / KEY / f"day={DAYS[4]}")
+    for path in kept.folder.glob(f"running/*/day={DAYS[3]}/*"):
+        path.write_bytes(path.read_bytes()[:-9])
+    assert kept.equal(DAYS[4]) == 2 * OF_A_DAY
 
 
 def test_many_users_are_read_a_few_shards_at_a_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ab_platform.storage.warehouse.grouping.grouped.__kwdefaults__", {"at_most": 1})
-    assert kept.equal(DAYS[4]) == 2 * kept.archive.shards
+    monkeypatch.setattr("ab_platform.storage.warehouse.running.ROWS_TOGETHER", 1)
+    assert kept.equal(DAYS[4]) == (5 * OF_A_DAY + OF_THE_TIME_BEFORE) * kept.archive.shards
+
+
+def test_ids_of_users_may_be_of_any_length_and_letters(store: Store, tmp_path: Path) -> None:
+    world(store, RULES["before"])
+    kept = Kept(store, tmp_path / "archive")
+    kept.equal(DAYS[0])
+    _, arm = somebody(store, KEY)
+    for day, user in enumerate(("ü", "a longer name than others have, by far", "0", "u 1", "ü2"), start=1):
+        at = datetime.combine(DAYS[day], datetime.min.time(), UTC) + timedelta(hours=1)
+        slate = event_id(at, user)
+        store.record([Impression(slate, KEY, user, arm, "home_card", "t3", at, slate, 0, arm)])
+        store.roll_up()
+        kept.publish()
+        kept.equal(DAYS[min(day, 4)])
+    kept.engine.close()
 
 
 def late(store: Store, day: date, experiment: str = KEY) -> None:
