@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from datetime import date, timedelta
 from pathlib import Path
@@ -11,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from ab_platform.analysis import analyze
+from ab_platform.analysis.readout import population_of
 from ab_platform.errors import NotFoundError
 from ab_platform.events import Impression, event_id
 from ab_platform.experiment import AnalysisRule
@@ -19,8 +23,9 @@ from ab_platform.metrics import CATALOGUE
 from ab_platform.storage.store import Store, open_store
 from ab_platform.storage.warehouse import ArchiveReads, open_engine
 from tests.analysis.made import DATASET, KEY, START, definition, launched, visits
-from tests.storage.warehouse.exported import exported
+from tests.storage.warehouse.exported import FAMILIES, exported
 
+ROOT = Path(__file__).parents[2]
 USERS = 90
 RULES = {
     "plain": AnalysisRule(covariates=()),
@@ -89,3 +94,22 @@ def test_before_the_first_event_there_is_nothing_in_the_archive(store: Store, tm
     launched(store, definition())
     with reading(store, tmp_path / "archive") as reads, pytest.raises(NotFoundError, match="no events that count yet"):
         analyze(store, KEY, as_of=date(2026, 3, 2), reads=reads)
+
+
+@pytest.mark.timeout(120)
+def test_an_analysis_that_is_killed_anywhere_ends_as_a_calm_one(sqlite_url: str, tmp_path: Path) -> None:
+    with closing(open_store(sqlite_url, migrate=False)) as store:
+        world(store, RULES["before"])
+        exported(store, tmp_path / "archive")
+        for day, stage in enumerate(("totals", "sums", "readout", "after")):
+            as_of = START.date() + timedelta(days=day)
+            told = [stage, sqlite_url, str(tmp_path / "archive"), as_of.isoformat()]
+            command = [sys.executable, "-m", "tests.killed_analysis", *told]
+            done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == -signal.SIGKILL, f"{stage} was not killed: {done.stderr}"
+            assert (store.readout(KEY, as_of) is not None) == (stage == "after")
+            with reading(store, tmp_path / "archive") as reads:
+                population = population_of(store, store.experiment(KEY), as_of)
+                assert reads.cells(population, FAMILIES) == store.cells(population, FAMILIES)
+                found = analyze(store, KEY, as_of=as_of, reads=reads)
+            assert found == analyze(store, KEY, as_of=as_of)

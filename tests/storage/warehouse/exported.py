@@ -14,7 +14,15 @@ from ab_platform.storage import schema
 from ab_platform.storage.archive import Archive, ArchivedFile, TableName, arrow_schema, shards_of
 from ab_platform.storage.archive.layout import SORTED_BY
 from ab_platform.storage.connection import reading
+from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
 from ab_platform.storage.store import Store
+
+FAMILIES = (
+    (PerUser("watch_seconds"), PerUser("watch_seconds", "before"), KNOWN_BEFORE),
+    (PerUser("clicks"), PerUser("impressions"), PerUser("clicks", "before"), PerUser("impressions", "before")),
+    (PerUser("clicked"), PerUser("clicked", "before"), KNOWN_BEFORE),
+)
+"""Columns whose sums running totals give."""
 
 AT = datetime(2026, 6, 1, tzinfo=UTC)
 

@@ -14,7 +14,7 @@ import pytest
 
 from ab_platform.analysis.readout import population_of
 from ab_platform.events import Click, Impression, Watch, event_id
-from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
+from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import Cell
 from ab_platform.storage.population import Population
 from ab_platform.storage.store import Store, open_store
@@ -23,13 +23,8 @@ from ab_platform.storage.warehouse.duck import Duck
 from ab_platform.storage.warehouse.engine import Source
 from tests.analysis.made import DATASET, KEY, START
 from tests.analysis.test_warehouse import RULES, world
-from tests.storage.warehouse.exported import exported
+from tests.storage.warehouse.exported import FAMILIES, exported
 
-FAMILIES = (
-    (PerUser("watch_seconds"), PerUser("watch_seconds", "before"), KNOWN_BEFORE),
-    (PerUser("clicks"), PerUser("impressions"), PerUser("clicks", "before"), PerUser("impressions", "before")),
-    (PerUser("clicked"), PerUser("clicked", "before"), KNOWN_BEFORE),
-)
 FIRST = START.date()
 OF_A_DAY, OF_THE_TIME_BEFORE = 2, 1
 """Queries."""
