@@ -1,4 +1,7 @@
-"""Settings that a person turns, each kept in the address while it is not what it would be anyway."""
+"""Settings that a person turns, each kept in the address while it is not what it would be anyway.
+
+One that is not shown stands where the address says.
+"""
 
 from __future__ import annotations
 
@@ -23,6 +26,7 @@ def slide(
     span: tuple[int, int],
     sign: str = "%d",
     told: str | None = None,
+    shown: bool = True,
 ) -> int:
     """Let a whole number be set within a span.
 
@@ -33,12 +37,13 @@ def slide(
         span: least and most.
         sign: how it is written, such as `%d %%`.
         told: what it means, on hover.
+        shown: whether it can be turned.
     """
     low, high = span
     standing = min(max(default, low), high)
     asked = _number(name)
     value = standing if asked is None else min(max(round(asked), low), high)
-    chosen = st.slider(label, low, high, value, format=sign, key=name, help=told)
+    chosen = st.slider(label, low, high, value, format=sign, key=name, help=told) if shown else value
     _keep(name, str(chosen), chosen == standing)
     return int(chosen)
 
@@ -51,6 +56,7 @@ def step(
     steps: Sequence[float],
     words: Callable[[float], str],
     told: str | None = None,
+    shown: bool = True,
 ) -> float:
     """Let one of a row of numbers be set; the default joins them.
 
@@ -61,17 +67,26 @@ def step(
         steps: in order.
         words: how one is written.
         told: what it means, on hover.
+        shown: whether it can be turned.
     """
     every = sorted({*steps, default})
     asked = _number(name)
     value = default if asked is None else min(every, key=lambda each: abs(each - asked))
-    chosen = float(st.select_slider(label, every, value, format_func=words, key=name, help=told))
+    if shown:
+        value = st.select_slider(label, every, value, format_func=words, key=name, help=told)
+    chosen = float(value)
     _keep(name, f"{chosen:g}", chosen == default)
     return chosen
 
 
 def amount(
-    name: str, label: str, *, span: tuple[float, float | None], shown: str, told: str | None = None
+    name: str,
+    label: str,
+    *,
+    span: tuple[float, float | None],
+    empty: str,
+    told: str | None = None,
+    shown: bool = True,
 ) -> float | None:
     """Let a number be given in place of what is measured; None where it is not.
 
@@ -79,15 +94,18 @@ def amount(
         name: in the address.
         label: in words.
         span: least and most; None for no most.
-        shown: what stands where nothing is given.
+        empty: what stands where nothing is given.
         told: what it means, on hover.
+        shown: whether it can be turned.
     """
     asked = _number(name)
     low, high = span
     value = asked if asked is not None and low <= asked <= (math.inf if high is None else high) else None
-    chosen = st.number_input(label, low, high, value, placeholder=shown, key=name, help=told, format="%g")
-    _keep(name, f"{chosen:g}" if chosen is not None else "", chosen is None)
-    return None if chosen is None else float(chosen)
+    if shown:
+        value = st.number_input(label, low, high, value, placeholder=empty, key=name, help=told, format="%g")
+    # All digits: once it is not shown any more, the address alone knows it.
+    _keep(name, f"{value:.15g}" if value is not None else "", value is None)
+    return None if value is None else float(value)
 
 
 def pick(name: str, label: str, default: str, *, words: Mapping[str, str], told: str | None = None) -> str:

@@ -13,7 +13,7 @@ from ab_platform.experiment import Experiment
 from ab_platform.past import PastData
 from ab_platform.planning import LONGEST, Given
 from ab_platform.statistics.monitoring import MonitoringName
-from dashboards import dials
+from dashboards import dials, folding
 
 NAMES = ("days", "traffic", "lift", "monitoring", "looks", "power", "alpha", "control", "saved", "daily", "variation")
 """Of the dials that go back to where they stood when a plan starts from another experiment."""
@@ -55,8 +55,8 @@ def turned(start: Experiment, measured: PastData) -> tuple[Settings, Given]:
         lift = _lift(start)
     with columns[3]:
         monitoring = _monitoring(start)
-    with st.expander("More settings"):
-        more = _more(start, measured, grouped=monitoring == "group_sequential")
+    with folding.part("More settings", "more") as opened:
+        more = _more(start, measured, grouped=monitoring == "group_sequential", shown=opened)
     chosen = Settings(days, traffic, lift, more.alpha, more.power, monitoring, more.looks, more.control_weight)
     return chosen, more.given
 
@@ -96,46 +96,57 @@ class _More:
     given: Given
 
 
-def _more(start: Experiment, measured: PastData, *, grouped: bool) -> _More:
+def _more(start: Experiment, measured: PastData, *, grouped: bool, shown: bool) -> _More:
     columns = st.columns(4, gap="medium")
     with columns[0]:
         told = "Chance that a lift of this size is found."
-        power = dials.slide("power", "Power", round(100 * start.power), span=(50, 99), sign="%d %%", told=told)
+        standing = round(100 * start.power)
+        power = dials.slide("power", "Power", standing, span=(50, 99), sign="%d %%", told=told, shown=shown)
     with columns[1]:
-        told = "Chance that a lift is found where there is none."
-        alpha = dials.step("alpha", "Alpha", start.alpha, steps=ALPHAS, words=lambda each: f"{each:g}", told=told)
+        alpha = _alpha(start, shown=shown)
     with columns[2]:
         told = "Its share of the users; the treatments share the rest as they did."
         weight = round(100 * start.control.weight)
-        control = dials.slide("control", "Users in the control", weight, span=(1, 99), sign="%d %%", told=told)
+        label = "Users in the control"
+        control = dials.slide("control", label, weight, span=(1, 99), sign="%d %%", told=told, shown=shown)
     with columns[3]:
-        standing = start.analysis.looks or LOOKS
-        looks = dials.slide("looks", "Planned looks", standing, span=(2, 20)) if grouped else standing
+        looks = start.analysis.looks or LOOKS
+        if grouped:
+            looks = dials.slide("looks", "Planned looks", looks, span=(2, 20), shown=shown)
     return _More(
-        power=start.power if power == round(100 * start.power) else power / 100,
+        power=start.power if power == standing else power / 100,
         alpha=alpha,
         looks=looks,
         control_weight=start.control.weight if control == weight else control / 100,
-        given=_given(measured),
+        given=_given(measured, shown=shown),
     )
 
 
-def _given(measured: PastData) -> Given:
+def _alpha(start: Experiment, *, shown: bool) -> float:
+    told = "Chance that a lift is found where there is none."
+    words = "{:g}".format
+    return dials.step("alpha", "Alpha", start.alpha, steps=ALPHAS, words=words, told=told, shown=shown)
+
+
+def _given(measured: PastData, *, shown: bool) -> Given:
     """Let what was measured be put aside."""
     saved = [each.variance_saved for each in measured.variations.values() if each.variance_saved is not None]
     columns = st.columns(4, gap="medium")
     with columns[0]:
         told = "Share of the variance that covariates (CUPED) take away, of every row. Left empty, it is as measured."
-        shown = f"measured, {_span([max(100 * each, 0.0) for each in saved], ' %')}" if saved else "none"
-        percent = dials.amount("saved", "Variance saved (%)", span=(0.0, 95.0), shown=shown, told=told)
+        empty = f"measured, {_span([max(100 * each, 0.0) for each in saved], ' %')}" if saved else "none"
+        label, span = "Variance saved (%)", (0.0, 95.0)
+        percent = dials.amount("saved", label, span=span, empty=empty, told=told, shown=shown)
     with columns[1]:
         told = "New ones, in all arms. Left empty, they come as they came to past experiments."
-        daily = dials.amount("daily", "New users a day", span=(1.0, None), shown="measured", told=told)
+        label = "New users a day"
+        daily = dials.amount("daily", label, span=(1.0, None), empty="measured", told=told, shown=shown)
     with columns[2]:
         told = "Standard deviation of a user over the mean, of every row. Left empty, it is as measured."
         coefficients = [each.coefficient for each in measured.variations.values()]
-        shown = f"measured, {_span(coefficients, '')}" if coefficients else "assumed, 1"
-        variation = dials.amount("variation", "Coefficient of variation", span=(0.01, None), shown=shown, told=told)
+        empty = f"measured, {_span(coefficients, '')}" if coefficients else "assumed, 1"
+        label = "Coefficient of variation"
+        variation = dials.amount("variation", label, span=(0.01, None), empty=empty, told=told, shown=shown)
     return Given(users_per_day=daily, variation=variation, variance_saved=None if percent is None else percent / 100)
 
 

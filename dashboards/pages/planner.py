@@ -21,7 +21,7 @@ from ab_platform.reporting.html_parts import capital
 from ab_platform.reporting.power_answer import arm_words, distinct, row_label, rows_by_name
 from ab_platform.reporting.power_table import answer_html, table_html
 from ab_platform.stored_past import stored_past
-from dashboards import choosing, dials, drawing, frame, planner_dials, reading, reading_planner
+from dashboards import choosing, dials, drawing, folding, frame, planner_dials, reading, reading_planner
 
 DRAFT = "a new draft"
 """What is chosen to start from no experiment."""
@@ -152,7 +152,9 @@ def _draw(plan: PowerPlan, drawn: list[Curve]) -> None:
 def _hand_out(draft: Experiment, key: str, given: Given) -> None:
     """Give the draft away: its lines, the whole file, and the command that gives the same figures."""
     file = f"{key}.toml"
-    with st.expander("Take it to an experiment file"):
+    with folding.part("Take it to an experiment file", "file") as opened:
+        if not opened:
+            return
         st.markdown("These lines say what is set above. What runs is never changed, so they go to a file of a new key.")
         st.code(drafting.lines(draft), language="toml")
         st.download_button(

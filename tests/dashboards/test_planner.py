@@ -75,6 +75,13 @@ def told(page: AppTest) -> str:
     return " ".join(unescape(re.sub(r"<[^>]+>", " ", re.sub(r"</?b>", "", html(page)))).split())
 
 
+def opened(page: AppTest, *parts: str, there: bool = True) -> AppTest:
+    """Open parts of the page that are closed at first, or close them."""
+    for part in parts:
+        page.session_state[part] = there
+    return page.run()
+
+
 def code(page: AppTest, number: int) -> str:
     return str(page.get("code")[number].proto.code_text)
 
@@ -122,7 +129,7 @@ def test_a_link_sets_every_dial(there: Store) -> None:
     asked = {"days": "9", "traffic": "50", "lift": "5", "power": "90", "alpha": "0.01", "control": "60"}
     asked |= {"monitoring": "group_sequential", "looks": "4", "saved": "25", "daily": "150", "variation": "1.5"}
     asked |= {"against": "days"}
-    page = visit("planner", **ORDINARY, **asked)
+    page = opened(visit("planner", **ORDINARY, **asked), "file")
     said = tomllib.loads(code(page, 0))
     assert (said["days"], said["traffic"], said["power"], said["alpha"]) == (9, 0.5, 0.9, 0.01)
     assert said["analysis"] == {"monitoring": "group_sequential", "users": 1_350, "looks": 4, "lift_to_find": 0.05}
@@ -147,12 +154,36 @@ def test_a_number_beyond_a_dial_is_its_end(there: Store) -> None:
     assert "With 90 days" in told(visit("planner", **ORDINARY, days="4000"))
 
 
+@pytest.mark.usefixtures("there")
+def test_what_is_closed_is_not_made_and_what_was_set_in_it_still_holds() -> None:
+    page = visit("planner", **ORDINARY)
+    assert {dial.key for dial in (*page.slider, *page.select_slider, *page.number_input)} == {"days", "traffic", "lift"}
+    assert not page.get("code")
+    page = opened(page, "more")
+    page.slider(key="power").set_value(95)
+    page.select_slider(key="alpha").set_value(0.01)
+    page.number_input(key="daily").set_value(1_234_567.0).run()
+    said = told(page)
+    assert "Power 98 % each, 95 % for all rows together, alpha 0.01." in said
+    assert f"{5 * 1_234_567:,} users" in said
+    page = opened(page, "more", there=False)
+    assert "power" not in {dial.key for dial in page.slider}
+    assert told(page) == said
+    page = opened(page, "more")
+    assert (page.slider(key="power").value, page.select_slider(key="alpha").value) == (95, 0.01)
+    assert page.number_input(key="daily").value == 1_234_567.0
+    page = opened(page, "more", there=False)
+    page.selectbox(key="experiment").select(f"{KEY}-before").run()
+    page = opened(page, "more")
+    assert (page.slider(key="power").value, page.number_input(key="daily").value) == (80, None)
+
+
 def test_the_lines_and_the_command_give_the_same_figures(there: Store, home: Path) -> None:
     with there.ingesting("simulated-uneven-split", "hash", "nowhere", NOW) as writer:
         writer.write_titles([])
         writer.write_interactions([f"u{number}" for number in range(USERS)], ["t1"] * USERS, None, None)
         writer.finish(bad_rows=0)
-    page = visit("planner", **ORDINARY, days="9", lift="20", variation="1.5", saved="10", daily="200")
+    page = opened(visit("planner", **ORDINARY, days="9", lift="20", variation="1.5", saved="10", daily="200"), "file")
     experiment, said = there.experiment(KEY).experiment, tomllib.loads(code(page, 0))
     del said["arms"]
     rule = replace(experiment.analysis, **said.pop("analysis"))
@@ -178,7 +209,7 @@ def test_the_dials_of_one_experiment_are_not_those_of_the_next(there: Store) -> 
 
 def test_a_draft_is_made_of_rows_and_arms(there: Store) -> None:
     rows = "home_card.play_duration,movie_card.click_rate_per_user"
-    page = visit("planner", experiment="a new draft", rows=rows, treatments="3")
+    page = opened(visit("planner", experiment="a new draft", rows=rows, treatments="3"), "file")
     text = told(page)
     assert "users an arm, a lift of each treatment of" in text
     assert "Movie Card: click-through rate (% of users who viewed) primary, each treatment" in text
