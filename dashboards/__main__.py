@@ -7,7 +7,9 @@ takes what `python -m streamlit` takes. The modules beside it are not loaded her
 
 from __future__ import annotations
 
+import gc
 import inspect
+from contextlib import suppress
 from importlib import import_module
 
 LOADED = (
@@ -57,6 +59,7 @@ def load() -> None:
     for name in LOADED:
         import_module(name)
     _draw()
+    _validate()
 
 
 def main() -> None:
@@ -66,6 +69,10 @@ def main() -> None:
 
     # Streamlit looks once who called it, for which Python finds the file of every module.
     inspect.stack()
+    # After each run it goes through all objects for what nobody uses any more, while the page waits for its last
+    # parts. What was loaded stays for good, so it need not be gone through.
+    gc.collect()
+    gc.freeze()
     serve(prog_name="streamlit")
 
 
@@ -74,6 +81,15 @@ def _draw() -> None:
     import altair as alt
 
     alt.Chart(alt.InlineData(values=[])).mark_point().encode(x="x:Q", y=alt.datum(0)).to_dict(validate=False)
+
+
+def _validate() -> None:
+    """Read an experiment of nothing: with the first one pydantic makes what validates."""
+    from ab_platform.errors import ExperimentError
+    from ab_platform.experiment_file import from_values
+
+    with suppress(ExperimentError):
+        from_values({})
 
 
 if __name__ == "__main__":

@@ -59,6 +59,19 @@ def test_what_the_pages_load_is_loaded_before_anybody_is_let_in() -> None:
     assert command()[1:4] == ["-m", "dashboards", "run"]
 
 
+def test_what_is_loaded_is_not_gone_through_for_what_is_unused() -> None:
+    told = """
+import gc, json
+import streamlit.web.cli
+from dashboards.__main__ import main
+streamlit.web.cli.main = lambda **_: print(json.dumps([gc.get_freeze_count(), len(gc.get_objects())]))
+main()
+"""
+    done = subprocess.run([sys.executable, "-c", told], check=True, capture_output=True, text=True)
+    kept, gone_through = json.loads(done.stdout)
+    assert 100 * gone_through < kept
+
+
 def _imported() -> set[str]:
     """Return the modules of the platform that the dashboard's files import."""
     nodes = (node for path in FOLDER.rglob("*.py") for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
