@@ -106,6 +106,31 @@ def test_a_dial_turned_by_keyboard_changes_the_sentence_and_the_address(reader: 
     reader.assert_sound()
 
 
+def test_a_part_is_made_once_it_is_opened_and_what_is_set_there_stays_once_it_is_closed(reader: Reader) -> None:
+    open_planner(reader)
+    power, part = ".st-key-power input[type='range']", ".st-key-more summary"
+    gone = f"document.querySelector({power!r}) === null"
+    assert reader.run(gone)
+    reader.click(part)
+    reader.settle(power)
+    turn(reader, "power", Keys.ARROW_RIGHT)
+    reader.wait_until("new URL(location).searchParams.get('power') === '81'", "the address did not change")
+    reader.settle(power)
+    said = reader.text(ANSWER)
+    reader.click(part)
+    reader.wait_until(gone, "the part did not close")
+    reader.settle(ANSWER)
+    assert reader.text(ANSWER) == said
+    assert "power=81" in reader.browser.current_url
+    reader.click(part)
+    reader.settle(power)
+    assert reader.run(f"document.querySelector({power!r}).value") == "81"
+    reader.click(".st-key-file summary")
+    reader.settle("[data-testid='stCode']")
+    assert "power = 0.81" in reader.text("[data-testid='stCode']")
+    reader.assert_sound()
+
+
 def test_the_dials_and_the_sentence_are_told_to_who_cannot_see_them(reader: Reader) -> None:
     open_planner(reader)
     for key, label in (("days", "Days"), ("traffic", "Traffic"), ("lift", "Lift to find")):
