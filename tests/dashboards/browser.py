@@ -144,7 +144,8 @@ class Reader:
 
     def wait_for(self, selector: str) -> None:
         WebDriverWait(self.browser, PATIENCE_SECONDS).until(
-            lambda browser: browser.find_elements(By.CSS_SELECTOR, selector)
+            lambda browser: browser.find_elements(By.CSS_SELECTOR, selector),
+            f"{selector} was not there on {self.browser.current_url}",
         )
 
     def click(self, selector: str, place: int = 0) -> None:

@@ -6,13 +6,15 @@ Run: python -m tests.dashboards.pictures HOME [FOLDER], where HOME holds abp.db,
 from __future__ import annotations
 
 import sys
-from contextlib import closing
+from contextlib import closing, suppress
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from urllib.parse import urlencode
 
 from PIL import Image
+from selenium.common.exceptions import TimeoutException
 
 from ab_platform.storage.store import open_store
 from tests.dashboards.browser import PAGE, Reader, reading, served
@@ -24,6 +26,7 @@ DESKTOP, PHONE = 1280, 390
 SCHEMES = ("light", "dark")
 LEAST_HEIGHT, MOST_HEIGHT = 640, 4_000
 COLOURS = 256
+TRIES = 3
 
 PAGES: tuple[tuple[str, str, str], ...] = (
     ("experiments", "Experiments", "All experiments: health, days left, the primary lift over the days, the decision."),
@@ -51,16 +54,25 @@ def take(reader: Reader, page: str, path: Path, *, width: int, scheme: str) -> N
         width: of the screen, in pixels.
         scheme: light or dark.
     """
-    reader.open(page, width=width, height=LEAST_HEIGHT, scheme=scheme, wait_for=PAGE)
+    open_patiently(reader, page, width=width, height=LEAST_HEIGHT, scheme=scheme)
     height = _height(reader)
-    reader.open(page, width=width, height=height, scheme=scheme, wait_for=PAGE)
+    open_patiently(reader, page, width=width, height=height, scheme=scheme)
     if _height(reader) > height:
-        reader.open(page, width=width, height=_height(reader), scheme=scheme, wait_for=PAGE)
+        open_patiently(reader, page, width=width, height=_height(reader), scheme=scheme)
     reader.run("document.fonts.ready.then(() => true)")
     whole = Image.open(BytesIO(reader.browser.get_screenshot_as_png())).convert("RGB")
     # Type and lines need few colours: a picture of these takes a quarter of the bytes.
     few = whole.quantize(COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
+
+
+def open_patiently(reader: Reader, page: str, *, width: int, height: int, scheme: str) -> None:
+    """Open a page, and anew where a machine that is busy with other things did not show it in time."""
+    show = partial(reader.open, page, width=width, height=height, scheme=scheme, wait_for=PAGE)
+    for _ in range(TRIES - 1):
+        with suppress(TimeoutException):
+            return show()
+    return show()
 
 
 def _height(reader: Reader) -> int:
