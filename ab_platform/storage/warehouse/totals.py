@@ -229,6 +229,8 @@ class Totals:
             return found
         columns = sorted({column for family in families for column in family})
         place = {name: number for number, name in enumerate(per_user.limb_names(columns), start=1)}
+        known = per_user.implied(families)
+        products = [(*pair, name) for pair, name in per_user.product_names(families).items() if pair not in known]
         arms = np.where(self.left[rows], NOBODY, self.columns[surface][_ARM][rows])
         for number, arm in enumerate(self.arms):
             among = rows[arms == number]
@@ -237,9 +239,8 @@ class Totals:
                 product += _squared(self._limbs(surface, among[first : first + USERS_AT_ONCE], columns))
             found[surface, arm, "n"] = int(product[0, 0])
             found.update({(surface, arm, f"sum_{name}"): int(product[0, row]) for name, row in place.items()})
-            for (one, other), name in per_user.product_names(families).items():
-                if (one, other) not in per_user.implied(families):
-                    found[surface, arm, name] = int(product[place[one], place[other]])
+            for one, other, name in products:
+                found[surface, arm, name] = int(product[place[one], place[other]])
         return found
 
     def _limbs(self, surface: str, rows: Ints, columns: Sequence[PerUser]) -> NDArray[np.float64]:

@@ -17,7 +17,7 @@ from benchmarks.analysis.world import LAST_DAY, Data
 
 RUNNING = "running"
 DAY_BEFORE, ALL_DAYS = "running-day-before", "running-all-days"
-"""Where running totals and sums are kept as of the day before the last; and totals of all days, without their sums."""
+"""Where running totals and sums are kept as of the day before the last; and totals through the last, without their sums."""
 
 
 def make(data: Data) -> None:
@@ -54,7 +54,7 @@ def _analyse(data: Data, as_of: date) -> None:
 
 
 def _copy(one: Path, other: Path) -> None:
-    """Copy rows by links, since their files never change; sums are replaced as a whole, so that theirs may be too."""
+    """Copy totals by links, since their files never change; sums are replaced as a whole, so that theirs may be too."""
     shutil.copytree(one, other, copy_function=os.link)
 
 

@@ -1,4 +1,4 @@
-"""Ours on DuckDB over running totals: every day of them is there, and all are added up."""
+"""Ours on DuckDB over running totals: they stand through the last day, and all users are added up."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ class Totals(Contender):
     name = "ours, DuckDB, running totals"
     ours = True
     told = (
-        "The same answer from the running totals of all days, as when a metric is new: each day's row of a user is "
-        "read once, and none is grouped by user. Making the totals is not timed; each day's were made with the day."
+        "The same answer from the running totals of users through the last day, as when a metric is new: what each user "
+        "did is read and multiplied, and nothing is grouped by user. Making the totals is not timed."
     )
 
     def prepare(self, data: Data) -> None:
@@ -24,7 +24,7 @@ class Totals(Contender):
         standing.make(data)
 
     def opened(self, data: Data) -> AbstractContextManager[Ask]:
-        """Keep the rows, and forget what they add up to."""
+        """Keep the totals, and forget what they add up to."""
         return standing.opened(data, standing.ALL_DAYS)
 
 
