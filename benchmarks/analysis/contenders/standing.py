@@ -17,7 +17,7 @@ from benchmarks.analysis.world import LAST_DAY, Data
 
 RUNNING = "running"
 DAY_BEFORE, ALL_DAYS = "running-day-before", "running-all-days"
-"""Where running totals and sums are kept as of the day before the last; and totals through the last, without their sums."""
+"""Where totals and sums are kept as of the day before the last; and totals through the last, without their sums."""
 
 
 def make(data: Data) -> None:

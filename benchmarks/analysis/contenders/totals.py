@@ -15,8 +15,8 @@ class Totals(Contender):
     name = "ours, DuckDB, running totals"
     ours = True
     told = (
-        "The same answer from the running totals of users through the last day, as when a metric is new: what each user "
-        "did is read and multiplied, and nothing is grouped by user. Making the totals is not timed."
+        "The same answer from the running totals of users through the last day, as when a metric is new: what each "
+        "user did is read and multiplied, and nothing is grouped by user. Making the totals is not timed."
     )
 
     def prepare(self, data: Data) -> None:
