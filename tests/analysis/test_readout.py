@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, timedelta
+from itertools import islice
 
 import pytest
 
@@ -37,7 +38,7 @@ def visit(user: str, *, days: int = 0, clicks: Sequence[int] = (), seconds: floa
 def users_of(arm: str, count: int) -> list[str]:
     serving = server()
     found = (f"someone{number}" for number in range(10_000))
-    return [user for user in found if serving.recommend(user, "home_card", at=START).arm == arm][:count]
+    return list(islice((user for user in found if serving.recommend(user, "home_card", at=START).arm == arm), count))
 
 
 @pytest.fixture
