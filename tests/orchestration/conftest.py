@@ -114,9 +114,9 @@ def served(home: Path) -> Iterator[Served]:
         end(marked(home / "airflow"))
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def airflow() -> Iterator[Served]:
-    """An Airflow with the DAG of this folder, healthy."""
+    """An Airflow with the DAG of this folder, healthy; of the module, as it takes processor time while idle, too."""
     # Not imported: Airflow reads its environment when it is loaded, and other tests of this process set their own.
     if any(find_spec(name) is None for name in ("airflow", "supervisor")):
         pytest.skip("apache-airflow and supervisor are not installed")
