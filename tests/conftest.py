@@ -83,7 +83,11 @@ def other_store(migrated_file: Path, tmp_path: Path) -> Iterator[Store]:
 def postgres_server() -> Iterator[str]:
     """The address of a PostgreSQL server of this process's own, so that sessions and workers never meet."""
     with postgres() as server:
-        yield server.get_uri()
+        address = server.get_uri()
+        for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # its data need not outlive the machine
+            _on_server(address, f"ALTER SYSTEM SET {setting} = off")
+        _on_server(address, "SELECT pg_reload_conf()")
+        yield address
 
 
 @contextmanager
