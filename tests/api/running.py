@@ -127,9 +127,9 @@ def served(
     folder: Path, database_url: str, *, workers: int = 2, log: Path, deadline_ms: float = 100.0
 ) -> Iterator[Running]:
     """Run the service while a test needs it."""
-    running = wait_ready(serve(folder, database_url, workers=workers, log=log, deadline_ms=deadline_ms))
+    running = serve(folder, database_url, workers=workers, log=log, deadline_ms=deadline_ms)
     try:
-        yield running
+        yield wait_ready(running)
     finally:
         running.stop()
 
