@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -85,8 +86,11 @@ class Ran:
 
 
 @pytest.fixture
-def run(loaded: Loaded, home: Settings) -> Run:
+def run(loaded: Loaded, home: Settings, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Run a DAG from its first task to its last in this process."""
+    slept = time.sleep
+    # A test run looks for its next tasks by the second, and a run has many that are skipped.
+    monkeypatch.setattr(time, "sleep", lambda seconds: slept(min(seconds, 0.05)))
 
     def ran(dag: str, **conf: Any) -> Ran:
         # A test run leaves what was typed in the form, which a scheduler's run, in a process of its own, does not.

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
+from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -17,9 +20,9 @@ from ab_platform.conduct.course import replay_course
 from ab_platform.errors import DataError
 from ab_platform.experiment import Experiment
 from ab_platform.experiment_file import dump
-from ab_platform.settings import Settings
+from ab_platform.settings import Settings, from_environment
 from ab_platform.storage.archive import Archive
-from ab_platform.storage.store import Store
+from ab_platform.storage.store import Store, open_store
 from ab_platform.training import Workshop, snapshot
 from models.artifact import read_manifest
 from tests.dags.conftest import Loaded, Run
@@ -40,13 +43,25 @@ def data(platform: Store) -> Store:
     return platform
 
 
+@pytest.fixture(scope="module")
+def replayed(tmp_path_factory: pytest.TempPathFactory, migrated_file: Path) -> Path:
+    """A home in which the experiment was launched and replayed in process, made once, to copy."""
+    home = from_environment({"ABP_HOME": str(tmp_path_factory.mktemp("replayed"))})
+    shutil.copyfile(migrated_file, home.home / "abp.db")
+    with closing(open_store(home.database_url, migrate=False)) as store:
+        fill(store)
+        workshop = Workshop(home.artifacts, home.checkpoints)
+        launching.launch(store, workshop, EXPERIMENT, snapshot(store, EXPERIMENT.data), at=NOW)
+        replay_course(store, workshop, KEY, seed=0, now=NOW)
+    return home.home
+
+
 @pytest.fixture
-def launched(data: Store, home: Settings) -> Store:
-    """The experiment, launched and replayed in process."""
-    workshop = Workshop(home.artifacts, home.checkpoints)
-    launching.launch(data, workshop, EXPERIMENT, snapshot(data, EXPERIMENT.data), at=NOW)
-    replay_course(data, workshop, KEY, seed=0, now=NOW)
-    return data
+def launched(replayed: Path, home: Settings) -> Iterator[Store]:
+    """The experiment, launched and replayed."""
+    shutil.copytree(replayed, home.home, dirs_exist_ok=True)
+    with closing(open_store(home.database_url, migrate=False)) as store:
+        yield store
 
 
 def test_an_experiment_runs_to_its_decision_with_the_lifts_of_the_same_run_in_process(
