@@ -20,6 +20,8 @@ from benchmarks.analysis.world import ARMS, KEY, Data
 
 pytest.importorskip("duckdb", reason="DuckDB is not installed")
 
+pytestmark = pytest.mark.xdist_group("analysis benchmark")  # so that the fixtures of the module are made once
+
 USERS = 2_000
 SIDES = ("duckdb", "incremental", "sqlite", "tea_tasting", "growthbook")
 

@@ -23,6 +23,8 @@ from ab_platform.storage.store import Store, open_store
 from ab_platform.stored_past import Analysed, stored_past, variation
 from tests.readouts import lift_row, ratio_row
 
+pytestmark = pytest.mark.xdist_group("stored past")  # so that the fixtures of the module are made once
+
 USERS = 1_500
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 

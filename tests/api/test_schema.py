@@ -20,6 +20,8 @@ from schemathesis.specs.openapi.checks import content_type_conformance, response
 from tests.api.conftest import RUNNING, Home
 from tests.api.running import served
 
+pytestmark = pytest.mark.xdist_group("schema")  # so that the fixtures of the module are made once
+
 PATHS = {"/v1/assignments", "/v1/recommendations", "/v1/events", "/v1/experiments", "/v1/erasures"}
 
 

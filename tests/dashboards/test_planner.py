@@ -32,6 +32,8 @@ from tests.dashboards.visiting import drawn, html, visit
 from tests.readouts import readout
 from tests.storage import made
 
+pytestmark = pytest.mark.xdist_group("planner")  # so that the fixtures of the module are made once
+
 USERS = 1_200
 NOW = datetime(2025, 3, 10, 12, tzinfo=UTC)
 KEY = "simulate-uneven-split"

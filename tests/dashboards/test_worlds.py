@@ -15,6 +15,8 @@ from ab_platform.simulation import Plan, World, simulate
 from ab_platform.storage.store import open_store
 from tests.dashboards.visiting import html, visit, words
 
+pytestmark = pytest.mark.xdist_group("worlds")  # so that the fixtures of the module are made once
+
 NOW = datetime(2026, 5, 10, 12, 30, tzinfo=UTC)
 
 # Few users, fixed by their seed, that still decide: the lifts of Table 2 are large, and so are the faults.
