@@ -22,6 +22,9 @@ from ab_platform.storage.store import Store, open_store
 # Read when torch is loaded: threads of parallel test processes that wait by spinning would starve each other.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Many tests start processes of the platform, and each would compile it anew.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 # A database is slower on its first query than on the next; time says nothing about the law under test.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("default")
