@@ -20,6 +20,7 @@ from ab_platform.analysis import analyze
 from ab_platform.datasets.ingest import ingest
 from ab_platform.datasets.source import IngestProgress
 from ab_platform.experiment import Arm, DataRule, Experiment
+from ab_platform.replay import Population
 from ab_platform.storage.store import Store, open_store
 from ab_platform.training import Workshop, snapshot
 from ab_platform.viewer import Viewer
@@ -37,10 +38,19 @@ EXPERIMENT = Experiment(
     ),
     starts_on=date(2026, 3, 1),
 )
+USERS = 512
+"""Who visit: eight groups to be killed among."""
 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
+
+
+def first_of(population: Population, count: int) -> Population:
+    """Return the first users of a population."""
+    users = sorted(population.histories)[:count]
+    likes = {user: population.likes[user] for user in users if user in population.likes}
+    return Population({user: population.histories[user] for user in users}, likes)
 
 
 def main(stage: str, url: str, home: Path) -> None:
@@ -69,7 +79,8 @@ def main(stage: str, url: str, home: Path) -> None:
         if stage == "replay" and done > total / 2:
             die()
 
-    replay_module.replay(store, server, snap.population(), viewer=Viewer(), seed=0, at=NOW, progress=on_users)
+    visitors = first_of(snap.population(), USERS)
+    replay_module.replay(store, server, visitors, viewer=Viewer(), seed=0, at=NOW, progress=on_users)
     if stage == "roll_up":
         Store.watermark = lambda *_: die()  # type: ignore[method-assign]  # what follows the roll-up
     if stage == "analysis":
