@@ -27,7 +27,7 @@ from ab_platform.latent_findings import (
     Point,
 )
 from ab_platform.lineage import Artifact
-from ab_platform.storage.per_user import INTERACTION_GROUPS, MANY_INTERACTIONS
+from ab_platform.storage.segments import INTERACTION_GROUPS, MANY_INTERACTIONS
 from ab_platform.storage.store import Store
 from ab_platform.training import OnEpoch, Snapshot, Workshop, load_arm, train
 from models.errors import ModelError

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ab_platform.diagnosis.found import DAY, OUTSIDE_LAYER, OUTSIDE_TRAFFIC, SURFACE, Moved
 from ab_platform.events import Surface
 from ab_platform.lineage import Change, Launch
-from ab_platform.storage.per_user import INTERACTION_GROUPS, INTERACTIONS, MANY_INTERACTIONS, UNKNOWN
+from ab_platform.storage.segments import INTERACTION_GROUPS, INTERACTIONS, MANY_INTERACTIONS, UNKNOWN
 from ab_platform.storage.store import ExposedUsers, KnownUsers
 
 RAMP_SECONDS = 300

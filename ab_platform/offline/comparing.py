@@ -28,7 +28,7 @@ from ab_platform.offline.results import (
 )
 from ab_platform.statistics.multiplicity import adjust
 from ab_platform.statistics.paired import PairedDifference, paired
-from ab_platform.storage.per_user import INTERACTION_GROUPS, MANY_INTERACTIONS
+from ab_platform.storage.segments import INTERACTION_GROUPS, MANY_INTERACTIONS
 from models.registry import default_config
 
 CONFIDENCE = 0.95

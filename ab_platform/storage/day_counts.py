@@ -9,6 +9,7 @@ from datetime import date, datetime
 from typing import Any
 
 import ibis
+import ibis.expr.types as ir
 from ibis import _
 from sqlalchemy import Connection
 
@@ -44,29 +45,41 @@ class DayCount:
 
 def day_counts(connection: Connection, experiment: str, *, as_of: date) -> tuple[DayCount, ...]:
     """Count the user-days of an experiment up to a day, inclusive; sorted."""
-    query = whole_query(counted(experiment, as_of, dialect=dialect_of(connection)))
+    query = whole_query(counted([experiment], as_of, dialect=dialect_of(connection)))
     return day_counts_of(connection.execute(query).mappings())  # type: ignore[arg-type]
 
 
-def counted(experiment: str, as_of: date, *, dialect: str) -> str:
-    """Write the query of each (surface, arm, day) up to a day, inclusive.
+def counted(experiments: Sequence[str], as_of: date, *, dialect: str) -> str:
+    """Write the query of each (surface, arm, day) up to a day, inclusive; of several experiments, of each of them.
 
     Args:
-        experiment: its key.
+        experiments: their keys.
         as_of: last day that counts.
         dialect: of the engine, as Ibis names it.
     """
-    days = table(schema.user_days).filter(_.experiment == experiment, _.day <= as_of)
+    days = _of(experiments).filter(_.day <= as_of)
     totals = {name: days[name].sum() for name in ("impressions", "slates", "fallback_slates")}
-    found = days.group_by("surface", "arm", "day").agg(users=_.count(), **totals, last_at=_.last_at.max())
+    found = days.group_by(*_keys(experiments), "surface", "arm", "day").agg(
+        users=_.count(), **totals, last_at=_.last_at.max()
+    )
     return str(ibis.to_sql(found, dialect=dialect))
 
 
-def newest(experiment: str, as_of: date | None, *, dialect: str) -> str:
+def newest(experiments: Sequence[str], as_of: date | None, *, dialect: str) -> str:
     """Write the query of the time `last_at` of the newest event that counts, up to a day where one is given."""
-    days = table(schema.user_days).filter(_.experiment == experiment)
+    days = _of(experiments)
     within = days if as_of is None else days.filter(_.day <= as_of)
-    return str(ibis.to_sql(within.agg(last_at=_.last_at.max()), dialect=dialect))
+    return str(ibis.to_sql(within.aggregate(by=_keys(experiments), last_at=_.last_at.max()), dialect=dialect))
+
+
+def _of(experiments: Sequence[str]) -> ir.Table:
+    days = table(schema.user_days)
+    return days.filter(_.experiment == experiments[0] if len(experiments) == 1 else _.experiment.isin(experiments))
+
+
+def _keys(experiments: Sequence[str]) -> tuple[str, ...]:
+    """Return what tells the rows of several experiments apart."""
+    return ("experiment",) if len(experiments) > 1 else ()
 
 
 def day_counts_of(rows: Iterable[Mapping[str, Any]]) -> tuple[DayCount, ...]:

@@ -2,6 +2,8 @@
 
 Who counts is defined here and nowhere else: the users exposed on a surface, with the arm of their exposure, but for
 those who were seen in several arms.
+
+Every query is of one experiment, or of several that are alike: then the experiment is one more key of each step.
 """
 
 from __future__ import annotations
@@ -9,19 +11,22 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from itertools import combinations_with_replacement
 from typing import Literal, get_args
 
 import ibis
 import ibis.expr.types as ir
-from ibis import _
+from ibis import Deferred, _
+from sqlalchemy import Table
 
 from ab_platform.metrics import MEASURES, RETENTION, STEPS, Column, Measure
 from ab_platform.storage import schema
 from ab_platform.storage.days import days_before, days_between, end_of
 from ab_platform.storage.described import in_steps, table
-from ab_platform.storage.population import Population
-from ab_platform.storage.written_once import written_once
+from ab_platform.storage.population import EARLIER, OneOrMany, Population
+from ab_platform.storage.segments import COHORT, segment, stored_segment
+from ab_platform.storage.written_once import SHAPES, written_once
 
 LIMB_BITS = 16
 LIMB = 1 << LIMB_BITS
@@ -33,15 +38,6 @@ over the weeks of a hundred million users leaves 64 bits: SQLite would refuse th
 
 ATTRIBUTE_STEPS = 1_000
 """Steps per unit of a user attribute that serves as a covariate."""
-
-COHORT, INTERACTIONS = "cohort", "interactions"
-"""Dimensions that are no plain attributes: the day of the exposure, and an attribute in groups."""
-
-INTERACTION_GROUPS = ((5, "0-4"), (11, "5-10"), (51, "11-50"), (101, "51-100"))
-"""Groups of Table 3 of the paper by their exclusive upper ends; beyond them is `100+`."""
-MANY_INTERACTIONS = "100+"
-UNKNOWN = "unknown"
-
 
 Source = Literal["during", "before", "attribute", "attribute_known"]
 
@@ -74,67 +70,71 @@ class PerUser:
 KNOWN_BEFORE = PerUser("known", "before")
 
 
-def exposed_users(population: Population) -> ir.Table:
+def exposed_users(whose: OneOrMany) -> ir.Table:
     """Select who counts: (user_id, surface, arm, exposed_on) of the exposures up to the day, inclusive."""
-    mixed = table(schema.mixed_users).filter(_.experiment == population.experiment, _.at.date() <= population.as_of)
-    return exposed(population).anti_join(mixed.select("user_id"), "user_id")
+    mixed = _of(whose, schema.mixed_users).filter(_.at.date() <= whose.as_of)
+    return exposed(whose).anti_join(mixed.select(*whose.keys, "user_id"), [*whose.keys, "user_id"])
 
 
-def exposed(population: Population) -> ir.Table:
+def exposed(whose: OneOrMany) -> ir.Table:
     """Select who counts but for the mixed users, who are still there: (user_id, surface, arm, exposed_on)."""
-    spans = table(schema.experiments).filter(_.experiment == population.experiment)
-    spans = spans.select("experiment", "ends_at", "stopped_at")
+    spans = _of(whose, schema.experiments).select("experiment", "ends_at", "stopped_at")
     return (
-        table(schema.exposures)
+        _of(whose, schema.exposures)
         .join(spans, "experiment")
-        .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at < end_of(population.as_of))
-        .select("user_id", "surface", "arm", exposed_on=_.at.date())
+        .filter(_.at < _.ends_at, _.stopped_at.isnull() | (_.at < _.stopped_at), _.at < end_of(whose.as_of))
+        .select(*whose.keys, "user_id", "surface", "arm", exposed_on=_.at.date())
     )
 
 
-def rows(
-    population: Population, columns: Iterable[PerUser], dimensions: Sequence[str] = (), *, dialect: str
-) -> ir.Table:
+def _of(whose: OneOrMany, described: Table) -> ir.Table:
+    """Select the rows of the experiments, by their names in the text, so that an engine skips files of others."""
+    rows = table(described)
+    if len(whose.experiments) == 1:
+        return rows.filter(_.experiment == whose.experiments[0])
+    return rows.filter(_.experiment.isin(whose.experiments))
+
+
+def rows(whose: OneOrMany, columns: Iterable[PerUser], dimensions: Sequence[str] = (), *, dialect: str) -> ir.Table:
     """Select one row a user and surface: surface, arm, the columns in whole steps, and the user's segments.
 
     A user without user-days is 0 throughout; what a source does not tell is 0 too, and so is its `known`.
 
     Args:
-        population: whose.
+        whose: of one experiment, or of several.
         columns: which.
         dimensions: user attributes, `interactions` or `cohort`; each becomes a column `segment_I`.
         dialect: of the engine, as Ibis names it.
     """
     wanted = sorted(set(columns))
-    users = exposed_users(population)
+    users = exposed_users(whose)
     # One chain of joins without a selection in between: SQLite cannot read queries that are nested too deep.
     joined = users
-    for part, surface in _parts(users, population, wanted, dimensions, dialect):
-        on = [joined.user_id == part.of_user, *([joined.surface == part.of_surface] if surface else [])]
-        joined = joined.left_join(part, on)
-    values = {each.label: _value(joined, each, population.as_of) for each in wanted}
-    segments = {f"segment_{place}": _segment(joined, place, name) for place, name in enumerate(dimensions)}
-    return joined.select("user_id", "surface", "arm", **segments, **values)
+    for part, surface in _parts(users, whose, wanted, dimensions, dialect):
+        keys = ("surface", *whose.keys) if surface else ()
+        same = [joined.user_id == part.of_user, *(joined[key] == part[f"of_{key}"] for key in keys)]
+        joined = joined.left_join(part, same)
+    values = {each.label: _value(joined, each, whose.as_of) for each in wanted}
+    segments = {f"segment_{place}": segment(joined, place, name) for place, name in enumerate(dimensions)}
+    return joined.select(*whose.keys, "user_id", "surface", "arm", **segments, **values)
 
 
 @written_once
-def sums(
-    population: Population, families: Sequence[Sequence[PerUser]], dimensions: Sequence[str], *, dialect: str
-) -> str:
+def sums(whose: OneOrMany, families: Sequence[Sequence[PerUser]], dimensions: Sequence[str], *, dialect: str) -> str:
     """Write the query of each (surface, arm, segments): users `n`, the sum of each limb, the products of each family.
 
     A product that is one of the sums, see `implied`, is left out: some fifty sums over every user are what it costs.
     Everything in it is a sum of integers: the digits depend neither on the engine nor on the order of the rows.
 
     Args:
-        population: whose.
+        whose: as in `rows`.
         families: columns whose products with each other are wanted.
         dimensions: as in `rows`.
         dialect: of the engine, as Ibis names it.
     """
     columns = sorted({column for family in families for column in family})
-    users = rows(population, columns, dimensions, dialect=dialect)
-    keys = ("surface", "arm", *(f"segment_{place}" for place in range(len(dimensions))))
+    users = rows(whose, columns, dimensions, dialect=dialect)
+    keys = (*whose.keys, "surface", "arm", *(f"segment_{place}" for place in range(len(dimensions))))
     names = limb_names(columns)
     limbs = users.select(*keys, **_limbs(users, columns))
     totals = {f"sum_{name}": limbs[name].sum() for name in names}
@@ -155,47 +155,47 @@ def values(population: Population, columns: Sequence[PerUser], *, dialect: str) 
 
 
 @written_once
-def by_age(population: Population, families: Sequence[Sequence[PerUser]], *, dialect: str) -> str:
+def by_age(whose: OneOrMany, families: Sequence[Sequence[PerUser]], *, dialect: str) -> str:
     """Write the query of each (surface, arm, days since the exposure): as `sums`, of those with a user-day then.
 
     Args:
-        population: whose.
+        whose: as in `rows`.
         families: columns of the experiment itself.
         dialect: of the engine, as Ibis names it.
     """
     columns = sorted({column for family in families for column in family})
-    days = table(schema.user_days).filter(_.experiment == population.experiment, _.day <= population.as_of)
-    users = exposed_users(population).join(days.drop("arm"), ["user_id", "surface"])
+    days = _of(whose, schema.user_days).filter(_.day <= whose.as_of)
+    users = exposed_users(whose).join(days.drop("arm"), [*whose.keys, "user_id", "surface"])
     users = users.mutate(
         age=days_between(_.day, _.exposed_on),
         **{each.label: _day_value(users, each.name) for each in columns},
     )
-    limbs = users.select("surface", "arm", "age", **_limbs(users, columns))
+    keys = (*whose.keys, "surface", "arm", "age")
+    limbs = users.select(*keys, **_limbs(users, columns))
     totals = {f"sum_{name}": limbs[name].sum() for name in limb_names(columns)}
     products = {name: (limbs[one] * limbs[other]).sum() for (one, other), name in product_names(families).items()}
-    return str(
-        ibis.to_sql(limbs.group_by("surface", "arm", "age").agg(n=_.count(), **totals, **products), dialect=dialect)
-    )
+    return str(ibis.to_sql(limbs.group_by(keys).agg(n=_.count(), **totals, **products), dialect=dialect))
 
 
 @written_once
-def exposed_by_day(population: Population, *, dialect: str) -> str:
+def exposed_by_day(whose: OneOrMany, *, dialect: str) -> str:
     """Write the query that counts users by (surface, arm, exposed_on)."""
-    counted = exposed_users(population).group_by("surface", "arm", "exposed_on").agg(users=_.count())
+    counted = exposed_users(whose).group_by(*whose.keys, "surface", "arm", "exposed_on").agg(users=_.count())
     return str(ibis.to_sql(counted, dialect=dialect))
 
 
 @written_once
-def first_exposures(population: Population, dimensions: Sequence[str] = (), *, dialect: str) -> str:
+def first_exposures(whose: OneOrMany, dimensions: Sequence[str] = (), *, dialect: str) -> str:
     """Write the query that counts users by (arm, first_at as a day, segments) of the first exposure on any surface."""
-    joined = exposed_users(population).group_by("user_id", "arm").agg(exposed_on=_.exposed_on.min())
+    joined = exposed_users(whose).group_by(*whose.keys, "user_id", "arm").agg(exposed_on=_.exposed_on.min())
     for place, name in enumerate(dimensions):
         if name != COHORT:
-            part = _stored_segment(population.dataset, place, name)
+            part = stored_segment(whose.dataset, place, name)
             joined = joined.left_join(part, joined.user_id == part.of_user)
-    segments = {f"segment_{place}": _segment(joined, place, name) for place, name in enumerate(dimensions)}
-    first = joined.select("arm", "exposed_on", **segments)
-    return str(ibis.to_sql(first.group_by("arm", "exposed_on", *segments).agg(users=_.count()), dialect=dialect))
+    segments = {f"segment_{place}": segment(joined, place, name) for place, name in enumerate(dimensions)}
+    keys = (*whose.keys, "arm", "exposed_on")
+    first = joined.select(*keys, **segments)
+    return str(ibis.to_sql(first.group_by(*keys, *segments).agg(users=_.count()), dialect=dialect))
 
 
 def limb_names(columns: Iterable[PerUser]) -> tuple[str, ...]:
@@ -212,6 +212,11 @@ def limbs_of(column: PerUser) -> tuple[tuple[str, int], ...]:
 
 def limb_pairs(families: Sequence[Sequence[PerUser]]) -> tuple[tuple[str, str], ...]:
     """Return the pairs of limbs whose products the families need, each once, in the order of the names."""
+    return _limb_pairs(tuple(map(tuple, families)))
+
+
+@lru_cache(maxsize=SHAPES)  # asked for each row of an answer
+def _limb_pairs(families: tuple[tuple[PerUser, ...], ...]) -> tuple[tuple[str, str], ...]:
     pairs = {
         (min(pair), max(pair))
         for family in families
@@ -268,37 +273,43 @@ def divided(whole: ir.Value) -> tuple[ir.Value, ir.Value]:
 
 
 def _parts(
-    users: ir.Table, population: Population, columns: Sequence[PerUser], dimensions: Sequence[str], dialect: str
+    users: ir.Table, whose: OneOrMany, columns: Sequence[PerUser], dimensions: Sequence[str], dialect: str
 ) -> Iterator[tuple[ir.Table, bool]]:
     """Give what is joined to the users, and whether it is of their surface: totals, attributes and segments."""
     names = {source: [each.name for each in columns if each.source == source] for source in get_args(Source)}
     during = [name for name in names["during"] if not name.startswith("due_")]
     if during:
-        yield _during(users, population, during), True
+        yield _during(users, whose, during), True
     if names["before"]:
-        yield before(users, population, names["before"], dialect), True
+        yield before(users, whose, names["before"], dialect), True
     for name in sorted({*names["attribute"], *names["attribute_known"]}):
-        stored = table(schema.user_attributes).filter(_.dataset == population.dataset, _.name == name)
+        stored = table(schema.user_attributes).filter(_.dataset == whose.dataset, _.name == name)
         yield stored.select(of_user=_.user_id, **{f"raw_{name}": _.value.cast("float64")}), False
     for place, name in enumerate(dimensions):
         if name != COHORT:
-            yield _stored_segment(population.dataset, place, name), False
+            yield stored_segment(whose.dataset, place, name), False
 
 
-def _during(users: ir.Table, population: Population, names: Sequence[Column]) -> ir.Table:
+def _during(users: ir.Table, whose: OneOrMany, names: Sequence[Column]) -> ir.Table:
     """Total what users did in the experiment."""
-    days = table(schema.user_days).filter(_.experiment == population.experiment, _.day <= population.as_of)
+    days = _of(whose, schema.user_days).filter(_.day <= whose.as_of)
     retained = [name for name in names if name.startswith("returned_")]
     if retained:
-        days = days.drop("arm").join(users.select("user_id", "surface", "exposed_on"), ["user_id", "surface"])
+        keys = (*whose.keys, "user_id", "surface")
+        days = days.drop("arm").join(users.select(*keys, "exposed_on"), keys)
     totals = {f"sum_{name}": _total(days, name) for name in _measures(names)}
     totals |= {f"sum_{name}": _returned(days, _days_of(name)) for name in retained}
-    return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(**totals)
+    return days.group_by(**_of_keys(whose)).agg(**totals)
+
+
+def _of_keys(whose: OneOrMany) -> dict[str, Deferred]:
+    """Name what totals are of, so that they can be joined to the users."""
+    return {"of_user": _.user_id, "of_surface": _.surface, **{f"of_{key}": _[key] for key in whose.keys}}
 
 
 def before(
     users: ir.Table,
-    population: Population,
+    whose: OneOrMany,
     names: Sequence[Column],
     dialect: str,
     *,
@@ -306,39 +317,31 @@ def before(
 ) -> ir.Table:
     """Total what users did on the surface on the days before their exposure's, in earlier experiments.
 
-    Gives (of_user, of_surface, before_sum_known, before_sum_NAME of each measure), of those with such a day; with
-    `among`, a table of (user_id, surface), only of these.
+    Gives (of_user, of_surface, before_sum_known, before_sum_NAME of each measure), of those with such a day; of several
+    experiments also of_experiment. With `among`, a table of (user_id, surface), only of these.
     """
-    days = table(schema.user_days).filter(_.experiment.isin(population.earlier or ("",)))
+    days = _earlier_days(whose)
     if among is not None:
         days = days.semi_join(among, ["user_id", "surface"])
-    if population.ended_before:
+    if whose.ended_before:
         totals = {f"before_sum_{name}": _total(days, name) for name in _measures(names)}
-        return days.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)
-    since = days_before(users.exposed_on, population.covariate_days, dialect)
-    exposed = users.select("user_id", "surface", "exposed_on", since=since)
+        return days.group_by(**_of_keys(whose)).agg(before_sum_known=_.count(), **totals)
+    since = days_before(users.exposed_on, whose.covariate_days, dialect)
+    keys = (*whose.keys, "user_id", "surface")
+    exposed = users.select(*keys, "exposed_on", since=since)
     # Bounds of the day itself: both engines find such days by their key.
-    pairs = exposed.join(days.drop("arm"), ["user_id", "surface"]).filter(_.day >= _.since, _.day < _.exposed_on)
+    pairs = exposed.join(days.drop("arm"), keys).filter(_.day >= _.since, _.day < _.exposed_on)
     totals = {f"before_sum_{name}": _total(pairs, name) for name in _measures(names)}
-    return pairs.group_by(of_user=_.user_id, of_surface=_.surface).agg(before_sum_known=_.count(), **totals)
+    return pairs.group_by(**_of_keys(whose)).agg(before_sum_known=_.count(), **totals)
 
 
-def _stored_segment(dataset: str, place: int, name: str) -> ir.Table:
-    stored = table(schema.user_attributes).filter(_.dataset == dataset, _.name == name)
-    return stored.select(of_user=_.user_id, **{f"stored_{place}": _.value})
-
-
-def _segment(joined: ir.Table, place: int, name: str) -> ir.Value:
-    if name == COHORT:
-        return joined.exposed_on.cast("string")
-    stored = joined[f"stored_{place}"]
-    return (_group(stored) if name == INTERACTIONS else stored).fill_null(UNKNOWN)
-
-
-def _group(count: ir.Value) -> ir.Value:
-    number = count.cast("int64")
-    grouped = ibis.cases(*((number < end, name) for end, name in INTERACTION_GROUPS), else_=MANY_INTERACTIONS)
-    return count.notnull().ifelse(grouped, ibis.null("string"))
+def _earlier_days(whose: OneOrMany) -> ir.Table:
+    """Select the user-days of earlier experiments; of several, once for each experiment that they are before."""
+    days = table(schema.user_days).filter(_.experiment.isin(whose.earlier or ("",)))
+    if not whose.keys:
+        return days
+    before_which = ibis.table({"experiment": "string", "earlier": "string"}, name=EARLIER)
+    return days.rename(earlier="experiment").join(before_which, "earlier")
 
 
 def _value(joined: ir.Table, column: PerUser, as_of: date) -> ir.Value:

@@ -26,9 +26,9 @@ from sqlalchemy import (
 )
 
 from ab_platform.events import Surface
-from ab_platform.storage.per_user import UNKNOWN
 from ab_platform.storage.population import Population
 from ab_platform.storage.schema import experiments, exposures, interactions, mixed_users, user_attributes
+from ab_platform.storage.segments import UNKNOWN
 
 USERS_AT_ONCE = 50_000
 

@@ -35,6 +35,7 @@ from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
 from ab_platform.storage.user_days import RolledUp
 from ab_platform.storage.user_story import Whose
+from ab_platform.storage.wanted import Wanted
 
 __all__ = [
     "EVENTS_AT_ONCE",
@@ -63,6 +64,7 @@ __all__ = [
     "TitleGroups",
     "UserValues",
     "Users",
+    "Wanted",
     "Whose",
     "Written",
     "open_store",

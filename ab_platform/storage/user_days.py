@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -116,6 +117,15 @@ def watermark(connection: Connection, experiment: str | None, *, as_of: date | N
         query = query.where(user_days.c.day <= as_of)
     newest: datetime | None = connection.execute(query).scalar_one()
     return newest
+
+
+def watermarks(connection: Connection, experiments: Sequence[str], *, as_of: date | None) -> dict[str, datetime]:
+    """Return the time of the newest event that counts of each experiment that has one."""
+    query = select(user_days.c.experiment, func.max(user_days.c.last_at)).group_by(user_days.c.experiment)
+    query = query.where(user_days.c.experiment.in_(experiments))
+    if as_of is not None:
+        query = query.where(user_days.c.day <= as_of)
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def _put(connection: Connection, target: Table, query: str) -> int:

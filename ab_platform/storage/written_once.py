@@ -1,6 +1,6 @@
 """Queries of one shape are written once: Ibis takes a tenth of a second for each.
 
-Experiments that are analysed alike differ only in their names and days.
+Experiments that are analysed alike differ only in their names and days. A query of several at once is written anew.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
 from functools import lru_cache, wraps
-from typing import Concatenate, ParamSpec
+from typing import Concatenate, ParamSpec, TypeVar
 
-from ab_platform.storage.population import Population
+from ab_platform.storage.population import OneOrMany, Population, Populations
 
 _Parameters = ParamSpec("_Parameters")
 
@@ -26,9 +26,12 @@ SHAPES = 512
 """Shapes that are remembered."""
 
 
+_Whose = TypeVar("_Whose", Population, OneOrMany)
+
+
 def written_once(
-    write: Callable[Concatenate[Population, _Parameters], str],
-) -> Callable[Concatenate[Population, _Parameters], str]:
+    write: Callable[Concatenate[_Whose, _Parameters], str],
+) -> Callable[Concatenate[_Whose, _Parameters], str]:
     """Let a function that writes a query of a population write each shape of it once."""
 
     @lru_cache(maxsize=SHAPES)
@@ -36,7 +39,9 @@ def written_once(
         return write(population, *args, **kwargs)
 
     @wraps(write)
-    def written(population: Population, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> str:
+    def written(population: _Whose, /, *args: _Parameters.args, **kwargs: _Parameters.kwargs) -> str:
+        if isinstance(population, Populations):
+            return write(population, *args, **kwargs)
         names = (population.experiment, population.dataset, *population.earlier)
         if not all(_PLAIN.fullmatch(name) for name in names):
             return write(population, *args, **kwargs)

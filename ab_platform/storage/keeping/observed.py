@@ -15,10 +15,19 @@ from ab_platform.storage.per_user_statements import AgeCell, Cell, ExposedOn, Fi
 from ab_platform.storage.population import Population
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
+from ab_platform.storage.wanted import Progress, Wanted, untold
 
 
 class Observed(Kept):
     """Every read of users that an analysis makes, of the whole population of an experiment."""
+
+    def read_ahead(self, wanted: Sequence[Wanted], progress: Progress = untold) -> None:
+        """Do nothing: the database finds an experiment's rows by their key, whatever else is asked."""
+
+    def watermarks(self, experiments: Sequence[str], as_of: date | None = None) -> Mapping[str, datetime]:
+        """Return what `watermark` does of each experiment that has one, by its key."""
+        with reading(self.engine) as connection:
+            return user_days.watermarks(connection, experiments, as_of=as_of)
 
     def attributes(self, dataset: str) -> Mapping[str, int]:
         """Return how many values each user attribute of a data set has, by name."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -17,55 +17,40 @@ from ab_platform.events import Surface
 from ab_platform.storage import day_counts, per_user, running_totals
 from ab_platform.storage.archive import Archive, ArchivedDay, TableName, arrow_schema
 from ab_platform.storage.connection import reading
-from ab_platform.storage.day_counts import DayCount, day_counts_of
+from ab_platform.storage.day_counts import DayCount
 from ab_platform.storage.described import moment_of
-from ab_platform.storage.per_user import COHORT, PerUser
+from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import (
     AgeCell,
     Cell,
     ExposedOn,
     FirstExposed,
     UserValues,
-    ages_of,
     cells_of,
-    exposed_of,
-    first_of,
     values_of,
 )
-from ab_platform.storage.population import Population
+from ab_platform.storage.population import Population, Populations
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.store import Store
 from ab_platform.storage.title_groups import TitleGroups
 from ab_platform.storage.user_days import RolledUp
+from ab_platform.storage.wanted import Progress, Wanted, untold
 from ab_platform.storage.warehouse import small_tables
+from ab_platform.storage.warehouse.ahead import EXPERIMENTS_AT_ONCE, Answers, named, questions, together
 from ab_platform.storage.warehouse.checked import require_whole
 from ab_platform.storage.warehouse.engine import Engine, Source
-from ab_platform.storage.warehouse.grouping import grouped, rows_of
+from ab_platform.storage.warehouse.grouping import ROWS_AT_ONCE, grouped, rows_of, shared
+from ab_platform.storage.warehouse.questions import (
+    ByAge,
+    Cells,
+    DayCounts,
+    ExposedByDay,
+    FirstExposures,
+    Question,
+    Scope,
+    of_users,
+)
 from ab_platform.storage.warehouse.running import Families, Row, RunningTotals, span_of
-
-
-@dataclass(frozen=True)
-class Scope:
-    """What a query reads.
-
-    Attributes:
-        experiment: its key.
-        as_of: last day; None for all.
-        tables: of the archive.
-        days_before: the first day is so many before the experiment's.
-        dataset: of the users' attributes.
-        attributes: names of those that are needed.
-        earlier: experiments whose user-days are read besides.
-    """
-
-    experiment: str
-    as_of: date | None
-    tables: tuple[TableName, ...]
-    days_before: int = 0
-    dataset: str = ""
-    attributes: tuple[str, ...] = ()
-    earlier: tuple[str, ...] = ()
-
 
 MADE_AFTER_THE_END = 2
 """Days of running totals that are made where no further day comes; more cost more than to add up all users once."""
@@ -87,12 +72,39 @@ class ArchiveReads:
         self, store: Store, archive: Archive, engine: Engine, *, publish: Callable[[], object] = lambda: None
     ) -> None:
         self._store, self._archive, self._engine, self._publish = store, archive, engine, publish
+        self._ahead: Answers = {}
 
     def roll_up(self) -> RolledUp:
         """Count the user-days of new events in the database, and publish the days that changed."""
+        self._ahead.clear()
         rolled_up = self._store.roll_up()
         self._publish()
         return rolled_up
+
+    def read_ahead(self, wanted: Sequence[Wanted], progress: Progress = untold) -> None:
+        """Read what several analyses are about to ask, of all small experiments at once.
+
+        A big one, whose rows fill a query, is left to be asked: its running totals may tell, and many share no scan.
+        """
+        rows = self._rows_of_each([each.population for each in wanted])
+        small = [each for each in wanted if rows[each.population.experiment] <= ROWS_AT_ONCE]
+        queries = list(together(questions(small), rows, at_most=ROWS_AT_ONCE * self._archive.shards))
+        for number, (question, populations) in enumerate(queries):
+            progress(number, len(queries))
+            self._read_together(question, populations)
+        progress(len(queries), len(queries))
+
+    def watermarks(self, experiments: Sequence[str], as_of: date | None = None) -> Mapping[str, datetime]:
+        """Return what `watermark` does of each experiment that has one, by its key."""
+        found: dict[str, datetime] = {}
+        for first in range(0, len(experiments), EXPERIMENTS_AT_ONCE):
+            keys = tuple(experiments[first : first + EXPERIMENTS_AT_ONCE])
+            query = day_counts.newest(keys, as_of, dialect=self._engine.dialect)
+            for row in self._rows(query, Scope(keys, as_of, ("user_days",))):
+                if row["last_at"] is not None:
+                    key, newest = row.get("experiment", keys[0]), moment_of(row["last_at"])
+                    found[key] = max(newest, found.get(key, newest))
+        return found
 
     def attributes(self, dataset: str) -> Mapping[str, int]:
         """Return how many values each user attribute of a data set has, by name."""
@@ -105,18 +117,20 @@ class ArchiveReads:
 
         From running totals where they are kept: of a column and an experiment whose days come one by one.
         """
+        question = Cells(tuple(map(tuple, families)), tuple(dimensions))
+        known = self._ahead.pop((question, population), None)
+        if known is not None:
+            return known
         if not dimensions and not self._engine.divides and running_totals.tells(families):
             daily = self._daily(population, families)
             if daily is not None:
                 return tuple(cell for cell in cells_of(daily, families, ()) if cell.sums.n)
-        query = per_user.sums(population, families, dimensions, dialect=self._engine.dialect)
-        columns = {column for family in families for column in family}
-        return cells_of(self._rows(query, _of_users(population, columns, dimensions)), families, dimensions)
+        return self._answered(question, population)
 
     def user_values(self, population: Population, columns: Sequence[PerUser]) -> tuple[UserValues, ...]:
         """Read the users' rows, a surface at a time."""
         query = per_user.values(population, columns, dialect=self._engine.dialect)
-        rows = pa.concat_tables(self._answers(query, _of_users(population, columns)))
+        rows = pa.concat_tables(self._answers(query, of_users(population, columns)))
         rows = rows.sort_by("user_id")
         users, surfaces, arms = (rows[name].to_numpy() for name in ("user_id", "surface", "arm"))
         whole = [rows[column.label].to_numpy() for column in sorted(set(columns))]
@@ -124,18 +138,15 @@ class ArchiveReads:
 
     def by_age(self, population: Population, families: Sequence[Sequence[PerUser]]) -> tuple[AgeCell, ...]:
         """Add up what users did on each day since their exposure's, of those who came then."""
-        query = per_user.by_age(population, families, dialect=self._engine.dialect)
-        return ages_of(self._rows(query, _of_users(population, ())), families)
+        return self._answered(ByAge(tuple(map(tuple, families))), population)
 
     def exposed_by_day(self, population: Population) -> tuple[ExposedOn, ...]:
         """Count users on each surface by the day of their exposure."""
-        query = per_user.exposed_by_day(population, dialect=self._engine.dialect)
-        return exposed_of(self._rows(query, _of_exposures(population)))
+        return self._answered(ExposedByDay(), population)
 
     def first_exposed(self, population: Population, dimensions: Sequence[str] = ()) -> tuple[FirstExposed, ...]:
         """Count users by the day of their first exposure on any surface, and by segment."""
-        query = per_user.first_exposures(population, dimensions, dialect=self._engine.dialect)
-        return first_of(self._rows(query, _of_exposures(population, dimensions)), dimensions)
+        return self._answered(FirstExposures(tuple(dimensions)), population)
 
     def title_groups(self, population: Population) -> tuple[TitleGroups, ...]:
         """Count the titles that random groups of users were shown, from the raw events that the database has."""
@@ -147,14 +158,11 @@ class ArchiveReads:
 
     def day_counts(self, experiment: str, as_of: date) -> tuple[DayCount, ...]:
         """Count user-days by surface, arm and day up to `as_of` inclusive, also those of mixed users."""
-        query = day_counts.counted(experiment, as_of, dialect=self._engine.dialect)
-        return day_counts_of(self._rows(query, Scope(experiment, as_of, ("user_days",))))
+        return self._answered(DayCounts(), named(experiment, as_of))
 
     def watermark(self, experiment: str, as_of: date | None = None) -> datetime | None:
         """Return the time of the newest event that counts, up to `as_of` where it is given."""
-        query = day_counts.newest(experiment, as_of, dialect=self._engine.dialect)
-        rows = self._rows(query, Scope(experiment, as_of, ("user_days",)))
-        return max((moment_of(row["last_at"]) for row in rows if row["last_at"] is not None), default=None)
+        return self.watermarks([experiment], as_of).get(experiment)
 
     def exposed_users(
         self, population: Population, surfaces: Sequence[Surface], attributes: Sequence[str] = ()
@@ -171,7 +179,7 @@ class ArchiveReads:
     def _daily(self, population: Population, families: Families) -> list[Row] | None:
         """Return what each day changed; None where so much is missing that all users at once cost less."""
         columns = {column for family in families for column in family}
-        scope = _of_users(population, columns)
+        scope = of_users(population, columns)
         with reading(self._store.engine) as connection:
             mixed = small_tables.mixed(connection, population.experiment)
         span = span_of(self._store.experiment(population.experiment), mixed.whole)
@@ -193,6 +201,39 @@ class ArchiveReads:
                 f"the users of {population.experiment} are in the archive alone; their split can only be computed "
                 "again from exposures in the database: replay or record them there"
             )
+
+    def _answered(self, question: Question, population: Population) -> tuple[Any, ...]:
+        """Give what was read ahead, once; or ask."""
+        known = self._ahead.pop((question, population), None)
+        if known is not None:
+            return known
+        return question.answer(self._rows(question.query(population, self._engine.dialect), question.scope(population)))
+
+    def _read_together(self, question: Question, populations: Sequence[Population]) -> None:
+        whose = Populations.of(populations)
+        rows = defaultdict(list)
+        for row in self._rows(question.query(whose, self._engine.dialect), question.scope(whose)):
+            rows[row["experiment"]].append(row)
+        for each in populations:
+            self._ahead[question, each] = question.answer(rows[each.experiment])
+
+    def _rows_of_each(self, populations: Sequence[Population]) -> dict[str, float]:
+        """Estimate how many rows an engine reads for each experiment, those of the time before included."""
+        if not populations:
+            return {}
+        with reading(self._store.engine) as connection:
+            known = small_tables.keys(connection)
+        scope = Scope(
+            tuple(each.experiment for each in populations),
+            max(each.as_of for each in populations),
+            ("user_days", "exposures"),
+            max(each.covariate_days for each in populations),
+        )
+        days = self._days(scope)
+        paths = (path for table in days for path in self._archive.paths(days[table], table))
+        rows = shared(paths, known)
+        read = {each.experiment: (each.experiment, *each.earlier) for each in populations}
+        return {key: sum(rows.get(of, 0.0) for of in theirs) for key, theirs in read.items()}
 
     def _rows(self, query: str, scope: Scope) -> Iterator[Mapping[str, Any]]:
         for rows in self._answers(query, scope):
@@ -217,7 +258,7 @@ class ArchiveReads:
 
     def _sizes(self, days: Mapping[TableName, Sequence[ArchivedDay]], scope: Scope) -> list[int]:
         """Return how many rows an engine reads of each shard."""
-        read = {scope.experiment, *scope.earlier}
+        read = scope.read
         return [
             sum(rows_of(path, read) for table in days for path in self._archive.paths(days[table], table, shard))
             for shard in range(self._archive.shards)
@@ -225,7 +266,8 @@ class ArchiveReads:
 
     def _days(self, scope: Scope) -> dict[TableName, tuple[ArchivedDay, ...]]:
         """Return the days of each table that the query needs, their files as they were published."""
-        first = self._store.experiment(scope.experiment).starts_at.astimezone(UTC).date()
+        with reading(self._store.engine) as connection:
+            first = small_tables.first_day(connection, *scope.experiments)
         days = {
             table: self._archive.days(
                 since=first - timedelta(days=scope.days_before if table == "user_days" else 0), until=scope.as_of
@@ -244,35 +286,13 @@ class ArchiveReads:
     def _small(self, scope: Scope, folder: Path) -> tuple[list[Source], tuple[Source, ...]]:
         """Return the small tables of the database, and the attributes of each shard."""
         with reading(self._store.engine) as connection:
-            small = [small_tables.spans(connection, scope.experiment), small_tables.mixed(connection, scope.experiment)]
+            small = [small(connection, *scope.experiments) for small in (small_tables.spans, small_tables.mixed)]
+            if len(scope.experiments) > 1 and scope.days_before:
+                small.append(small_tables.earlier(scope.pairs))
             if not scope.attributes:
                 return small, ()
             names, shards = scope.attributes, self._archive.shards
             return small, small_tables.attributes(connection, scope.dataset, names, shards=shards, folder=folder)
-
-
-def _of_users(population: Population, columns: Iterable[PerUser], dimensions: Sequence[str] = ()) -> Scope:
-    before = population.covariate_days if any(each.source == "before" for each in columns) else 0
-    known = {str(each.name) for each in columns if each.source in ("attribute", "attribute_known")}
-    names = tuple(sorted(known | _attributes(dimensions)))
-    return Scope(
-        population.experiment,
-        population.as_of,
-        ("user_days", "exposures"),
-        before,
-        population.dataset,
-        names,
-        population.earlier if before else (),
-    )
-
-
-def _of_exposures(population: Population, dimensions: Sequence[str] = ()) -> Scope:
-    names = tuple(sorted(_attributes(dimensions)))
-    return Scope(population.experiment, population.as_of, ("exposures",), dataset=population.dataset, attributes=names)
-
-
-def _attributes(dimensions: Sequence[str]) -> set[str]:
-    return {name for name in dimensions if name != COHORT}
 
 
 def _together(sources: Sequence[Source]) -> Source:

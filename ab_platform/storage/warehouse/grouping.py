@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from bisect import bisect_left, bisect_right
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from functools import lru_cache
 
+import numpy as np
 import pyarrow.parquet as pq
 
 ROWS_AT_ONCE = 4_000_000
@@ -30,6 +32,24 @@ def grouped(rows: Sequence[int], *, at_most: int = ROWS_AT_ONCE) -> Iterator[ran
 def rows_of(path: str, experiments: Collection[str]) -> int:
     """Return how many rows of a file an engine reads for some experiments: of row groups that may have some."""
     return sum(rows for rows, low, high in _row_groups(path) if any(low <= each <= high for each in experiments))
+
+
+def shared(paths: Iterable[str], experiments: Iterable[str]) -> dict[str, float]:
+    """Estimate how many rows of some files each experiment has: those that a row group may be of share it equally.
+
+    Args:
+        paths: of files.
+        experiments: every one that may have rows in them.
+    """
+    ordered = sorted(experiments)
+    change = np.zeros(len(ordered) + 1)
+    for path in paths:
+        for rows, low, high in _row_groups(path):
+            first, end = bisect_left(ordered, low), bisect_right(ordered, high)
+            if first < end:
+                change[first] += rows / (end - first)
+                change[end] -= rows / (end - first)
+    return dict(zip(ordered, np.cumsum(change).tolist(), strict=False))
 
 
 @lru_cache(maxsize=100_000)  # a file of the archive never changes

@@ -14,6 +14,7 @@ from ab_platform.storage.population import Population
 from ab_platform.storage.split_statements import ExposedUsers, KnownUsers
 from ab_platform.storage.title_groups import TitleGroups
 from ab_platform.storage.user_days import RolledUp
+from ab_platform.storage.wanted import Progress, Wanted, untold
 
 
 class UserReads(Protocol):
@@ -21,6 +22,15 @@ class UserReads(Protocol):
 
     def roll_up(self) -> RolledUp:
         """Count the user-days of new events, so that the reads that follow see them."""
+
+    def read_ahead(self, wanted: Sequence[Wanted], progress: Progress = untold) -> None:
+        """Read what several analyses are about to ask, where that costs less at once; it is given when it is asked.
+
+        It is of the moment at which it was read: each answer is given once, and none after the next roll-up.
+        """
+
+    def watermarks(self, experiments: Sequence[str], as_of: date | None = None) -> Mapping[str, datetime]:
+        """Return what `watermark` does of each experiment that has one, by its key."""
 
     def attributes(self, dataset: str) -> Mapping[str, int]:
         """Return how many values each user attribute of a data set has, by name."""

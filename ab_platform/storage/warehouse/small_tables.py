@@ -1,17 +1,20 @@
-"""What an engine needs of the database besides the archive: spans of experiments, mixed users, user attributes."""
+"""What an engine needs besides the archive: spans of experiments, mixed users, attributes, who was before whom."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
+from ab_platform.errors import NotFoundError
 from ab_platform.storage.archive import shards_of
+from ab_platform.storage.population import EARLIER
 from ab_platform.storage.schema import experiments, mixed_users, user_attributes
 from ab_platform.storage.warehouse.engine import Source
 
@@ -20,19 +23,43 @@ USERS_AT_ONCE = 100_000
 _MOMENT = pa.timestamp("us", tz="UTC")
 _SPANS = pa.schema([("experiment", pa.string()), ("ends_at", _MOMENT), ("stopped_at", _MOMENT)])
 _MIXED = pa.schema([("experiment", pa.string()), ("user_id", pa.string()), ("at", _MOMENT)])
+_EARLIER = pa.schema([("experiment", pa.string()), ("earlier", pa.string())])
 _ATTRIBUTES = pa.schema([(name, pa.string()) for name in ("dataset", "name", "user_id", "value")])
 
 
-def spans(connection: Connection, experiment: str) -> Source:
-    """Return when an experiment ends."""
-    query = select(*(experiments.c[name] for name in _SPANS.names)).where(experiments.c.experiment == experiment)
+def spans(connection: Connection, *named: str) -> Source:
+    """Return when experiments end."""
+    query = select(*(experiments.c[name] for name in _SPANS.names)).where(experiments.c.experiment.in_(named))
     return Source(experiments.name, _SPANS, rows=_table(_SPANS, connection.execute(query).all()))
 
 
-def mixed(connection: Connection, experiment: str) -> Source:
-    """Return the users of an experiment who were seen in several arms."""
-    query = select(*(mixed_users.c[name] for name in _MIXED.names)).where(mixed_users.c.experiment == experiment)
+def mixed(connection: Connection, *named: str) -> Source:
+    """Return the users of experiments who were seen in several arms."""
+    query = select(*(mixed_users.c[name] for name in _MIXED.names)).where(mixed_users.c.experiment.in_(named))
     return Source(mixed_users.name, _MIXED, rows=_table(_MIXED, connection.execute(query).all()))
+
+
+def earlier(pairs: Sequence[tuple[str, str]]) -> Source:
+    """Return which experiments tell what the users of each did before."""
+    return Source(EARLIER, _EARLIER, rows=_table(_EARLIER, pairs))
+
+
+def keys(connection: Connection) -> tuple[str, ...]:
+    """List the experiments."""
+    return tuple(connection.execute(select(experiments.c.experiment)).scalars())
+
+
+def first_day(connection: Connection, *named: str) -> date:
+    """Return the day on which the first of some experiments begins.
+
+    Raises:
+        NotFoundError: where none of them is launched.
+    """
+    query = select(func.min(experiments.c.starts_at)).where(experiments.c.experiment.in_(named))
+    begins: datetime | None = connection.execute(query).scalar_one()
+    if begins is None:
+        raise NotFoundError(f"experiment '{named[0]}' is not launched; see those that are: `abp status`")
+    return begins.astimezone(UTC).date()
 
 
 def attributes(

@@ -131,7 +131,7 @@ def test_every_query_is_written_in_the_words_of_every_engine(dialect: str) -> No
     assert "age" in per_user.by_age(WHO, [[SECONDS]], dialect=dialect)
     assert "users" in per_user.exposed_by_day(WHO, dialect=dialect)
     assert "users" in per_user.first_exposures(WHO, ["device"], dialect=dialect)
-    assert "last_at" in day_counts.counted(KEY, WHO.as_of, dialect=dialect)
+    assert "last_at" in day_counts.counted([KEY], WHO.as_of, dialect=dialect)
 
 
 def test_a_file_that_is_damaged_is_named_with_the_next_step(small: Store, tmp_path: Path) -> None:
