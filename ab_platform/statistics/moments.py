@@ -123,9 +123,11 @@ class Moments:
         The constant is the neutral denominator: its mean is 1, it varies with nothing, and so a mean is the ratio of a
         column to it.
         """
-        chosen = [len(self.means) if column is None else column for column in columns]
-        cross = np.pad(self.cross, (0, 1))
-        return Moments(self.n, np.append(self.means, 1.0)[chosen], cross[np.ix_(chosen, chosen)])
+        constant = len(self.means)
+        chosen = np.array([constant if column is None else column for column in columns], dtype=np.intp)
+        means, cross = np.ones(constant + 1), np.zeros((constant + 1, constant + 1))
+        means[:constant], cross[:constant, :constant] = self.means, self.cross
+        return Moments(self.n, means[chosen], cross[chosen[:, None], chosen])
 
 
 def _check_table(table: NDArray[np.float64]) -> None:
