@@ -2,6 +2,7 @@
 
 from ab_platform.analysis.daily import analyze_days
 from ab_platform.analysis.readout import analyze, readout
+from ab_platform.analysis.several import Several, analyze_all
 from ab_platform.analysis.truth import truths
 
-__all__ = ["analyze", "analyze_days", "readout", "truths"]
+__all__ = ["Several", "analyze", "analyze_all", "analyze_days", "readout", "truths"]

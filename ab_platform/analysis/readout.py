@@ -33,7 +33,6 @@ from ab_platform.lineage import Change, Launch
 from ab_platform.results import Look, Readout, Truth, TruthSource
 from ab_platform.statistics.moments import Moments
 from ab_platform.storage.store import (
-    AgeCell,
     Cell,
     ExposedOn,
     PerUser,
@@ -42,6 +41,7 @@ from ab_platform.storage.store import (
     Stored,
     TitleGroups,
     UserValues,
+    Wanted,
 )
 
 if TYPE_CHECKING:
@@ -69,6 +69,31 @@ class Users:
     exposed: tuple[ExposedOn, ...]
 
 
+@dataclass(frozen=True, eq=False)
+class Due:
+    """An analysis that is due.
+
+    Attributes:
+        launch: of the experiment.
+        population: its users, as of the last day that counts.
+        plans: of the rows of the table.
+        dimensions: that divide the users, by the query that they are divided in.
+        watermark: time of the newest event.
+    """
+
+    launch: Launch
+    population: Population
+    plans: tuple[RowPlan, ...]
+    dimensions: tuple[Dimensions, ...]
+    watermark: datetime
+
+    @property
+    def wanted(self) -> Wanted:
+        """Say what it asks of its users."""
+        segments = self.launch.experiment.analysis.segments
+        return Wanted(self.population, _families(self.plans), self.dimensions, tuple(segments), _ages(self.plans))
+
+
 def analyze(store: Store, key: str, *, as_of: date | None = None, reads: UserReads | None = None) -> Readout:
     """Roll up what is new, compute every row of the table, and store it by `as_of`.
 
@@ -86,15 +111,47 @@ def analyze(store: Store, key: str, *, as_of: date | None = None, reads: UserRea
     # Of every experiment: what users did in earlier ones takes variance out of this one.
     reads = reads or store
     reads.roll_up()
-    watermark = reads.watermark(key, as_of)
+    attributes = reads.attributes(launch.experiment.data.dataset)
+    return analyzed(store, reads, due(store, launch, reads.watermark(key, as_of), attributes, as_of=as_of))
+
+
+def due(
+    store: Store,
+    launch: Launch,
+    watermark: datetime | None,
+    attributes: Mapping[str, int],
+    *,
+    as_of: date | None = None,
+    launches: Sequence[Launch] | None = None,
+) -> Due:
+    """Say what an analysis is made of, once what is new is rolled up.
+
+    Args:
+        store: holds the experiments.
+        launch: of the experiment.
+        watermark: time of its newest event up to `as_of`.
+        attributes: distinct values of each user attribute of its data set.
+        as_of: last day that counts; by default the day of the newest event.
+        launches: every one that the store has, where they were read already.
+
+    Raises:
+        NotFoundError: without an event.
+        ExperimentError: for a segment or covariate that nothing is stored of.
+    """
+    key = launch.experiment.key
     if watermark is None:
         raise NotFoundError(f"{key} has no events that count yet; replay visits: `abp replay {key}`")
-    as_of = as_of or watermark.astimezone(UTC).date()
-    population = population_of(store, launch, as_of)
+    population = population_of(store, launch, as_of or watermark.astimezone(UTC).date(), launches=launches)
+    _require_covariates(launch.experiment, attributes)
+    days = (population.as_of - launch.starts_at.astimezone(UTC).date()).days + 1
     plans = plan_rows(launch.experiment, before=bool(population.earlier))
-    users = _read_users(reads, launch, population, plans)
-    store.write_readout(_stored(store, reads, launch, users, plans, watermark))
-    return readout(store, key, as_of=as_of)
+    return Due(launch, population, plans, batches(launch.experiment, attributes, days), watermark)
+
+
+def analyzed(store: Store, reads: UserReads, due: Due) -> Readout:
+    """Compute every row of the table, and store it."""
+    store.write_readout(_stored(store, reads, due, _read_users(reads, due)))
+    return readout(store, due.launch.experiment.key, as_of=due.population.as_of)
 
 
 def readout(store: Store, key: str, *, as_of: date | None = None) -> Readout:
@@ -151,8 +208,8 @@ def _truth_from(known: Sequence[Truth], changes: Sequence[Change]) -> TruthSourc
     return "simulation" if any(change.action == "simulate" for change in changes) else "replay"
 
 
-def population_of(store: Store, launch: Launch, as_of: date) -> Population:
-    """Say whose rows an analysis is made of, and in which experiments they were seen before."""
+def population_of(store: Store, launch: Launch, as_of: date, *, launches: Sequence[Launch] | None = None) -> Population:
+    """Say whose rows an analysis is made of, and in which experiments they were seen before; arguments as in `due`."""
     rule = launch.experiment.analysis
     dataset = launch.experiment.data.dataset
     if not {BEFORE, PREDICTION} & set(rule.covariates):
@@ -160,7 +217,7 @@ def population_of(store: Store, launch: Launch, as_of: date) -> Population:
     reach = launch.starts_at - timedelta(days=rule.covariate_days)
     earlier = [
         each
-        for each in store.experiments()
+        for each in (store.experiments() if launches is None else launches)
         if each.experiment.key != launch.experiment.key
         and each.experiment.data.dataset == dataset
         and each.starts_at < launch.ends_at
@@ -187,16 +244,11 @@ def _day(moment: datetime) -> date:
     return moment.astimezone(UTC).date()
 
 
-def _read_users(reads: UserReads, launch: Launch, population: Population, plans: Sequence[RowPlan]) -> Users:
-    attributes = reads.attributes(population.dataset)
-    _require_covariates(launch.experiment, attributes)
-    days = (population.as_of - launch.starts_at.astimezone(UTC).date()).days + 1
+def _read_users(reads: UserReads, due: Due) -> Users:
+    population, plans = due.population, due.plans
     families = _families(plans)
-    cells = {
-        dimensions: reads.cells(population, families, dimensions)
-        for dimensions in batches(launch.experiment, attributes, days)
-    }
-    columns = _row_columns(launch.experiment, plans)
+    cells = {dimensions: reads.cells(population, families, dimensions) for dimensions in due.dimensions}
+    columns = _row_columns(due.launch.experiment, plans)
     rows = by_surface(reads.user_values(population, columns)) if columns else {}
     covered = any(plan.row.metric.statistic == "coverage" for plan in plans)
     groups = reads.title_groups(population) if covered else ()
@@ -225,10 +277,9 @@ def _require_covariates(experiment: Experiment, attributes: Mapping[str, int]) -
             )
 
 
-def _stored(
-    store: Store, reads: UserReads, launch: Launch, users: Users, plans: Sequence[RowPlan], watermark: datetime
-) -> Stored:
-    experiment, as_of = launch.experiment, users.population.as_of
+def _stored(store: Store, reads: UserReads, due: Due, users: Users) -> Stored:
+    launch, plans, watermark, as_of = due.launch, due.plans, due.watermark, due.population.as_of
+    experiment = launch.experiment
     look = monitored(launch, users.exposed, as_of)
     compare = _comparing(launch, users)
     control = experiment.control.name
@@ -241,7 +292,8 @@ def _stored(
     changes = store.changes(experiment.key)
     splits = split_rows(launch, changes, users.exposed, first, dimensions, as_of=as_of, watermark=watermark)
     rows, tests = segment_rows(experiment, plans, users.cells, look, as_of=as_of)
-    ages = _ages(reads, users.population, plans)
+    families = _ages(plans)
+    ages = reads.by_age(users.population, families) if families else ()
     counted = Look(
         experiment.key,
         as_of,
@@ -274,10 +326,9 @@ def _stored(
     )
 
 
-def _ages(reads: UserReads, population: Population, plans: Sequence[RowPlan]) -> Sequence[AgeCell]:
-    """Add up what users did by days since their exposure, where a row of the table is looked at so."""
-    families = [plan.columns[: len(plan.row.metric.columns)] for plan in plans if ages_apply(plan)]
-    return reads.by_age(population, families) if families else ()
+def _ages(plans: Sequence[RowPlan]) -> tuple[tuple[PerUser, ...], ...]:
+    """Return the columns of each row that is looked at by days since the exposure."""
+    return tuple(plan.columns[: len(plan.row.metric.columns)] for plan in plans if ages_apply(plan))
 
 
 def _comparing(launch: Launch, users: Users) -> Compare:

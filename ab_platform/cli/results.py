@@ -13,7 +13,7 @@ import typer
 
 from ab_platform.cli.conduct import Key, replay_with_bar
 from ab_platform.cli.console import AsJson, bar, choice, now, print_json, say, settings, store, user_reads
-from ab_platform.errors import PlatformError
+from ab_platform.errors import NotFoundError, PlatformError
 
 if TYPE_CHECKING:
     from ab_platform.reporting.course import Course
@@ -22,6 +22,10 @@ if TYPE_CHECKING:
 
 AsOf = Annotated[
     datetime | None, typer.Option("--as-of", formats=["%Y-%m-%d"], help="Last day that counts; the newest by default.")
+]
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="EXPERIMENT", help="Keys of launched experiments.", show_default=False),
 ]
 Published = Annotated[bool, typer.Option("--published", help="Show the paper's own figures beside.")]
 
@@ -98,7 +102,8 @@ def _replay_over_http(key: str, *, seed: int, url: str, rate: float | None, as_j
 
 
 def analyze(
-    key: Key,
+    keys: Keys = None,
+    running: Annotated[bool, typer.Option("--running", help="Every experiment that runs.")] = False,
     as_of: AsOf = None,
     every_day: Annotated[bool, typer.Option("--every-day", help="As of each day that was not analysed yet.")] = False,
     published: Published = False,
@@ -109,23 +114,61 @@ def analyze(
     With --every-day it does so as of each day of the experiment that was not analysed yet, which the dashboard's page
     Over time shows, and prints the newest table. A second run changes nothing.
 
+    Several experiments, or with --running all that run, are analyzed together: where an engine reads the archive, one
+    scan of their days serves all. One that cannot be analyzed is told of at the end; the others are analyzed.
+
     Example: abp analyze pia-vs-multivae
 
     Example: abp analyze pia-vs-multivae --every-day
+
+    Example: abp analyze --running
     """
     from ab_platform import analysis, reporting
 
     if every_day and as_of is not None:
         raise typer.BadParameter("it analyzes every day; leave --as-of out", param_hint="--every-day")
+    if running == bool(keys):
+        raise typer.BadParameter("name experiments, or take all that run with --running", param_hint="EXPERIMENT")
+    if every_day and (running or len(keys or ()) > 1):
+        raise typer.BadParameter("it takes one experiment", param_hint="--every-day")
     opened = store()
+    if running or not keys or len(keys) > 1:
+        return _several(opened, keys, as_of=_day(as_of), published=published, as_json=as_json)
     found = (
-        every_day_with_bar(opened, key)
+        every_day_with_bar(opened, keys[0])
         if every_day
-        else analysis.analyze(opened, key, as_of=_day(as_of), reads=user_reads(opened))
+        else analysis.analyze(opened, keys[0], as_of=_day(as_of), reads=user_reads(opened))
     )
     if as_json:
         return print_json(reporting.as_json(found))
     return typer.echo(reporting.as_text(found, published=published))
+
+
+def _several(opened: Store, keys: list[str] | None, *, as_of: date | None, published: bool, as_json: bool) -> None:
+    """Analyze some experiments, or those that run; print their tables, then what failed."""
+    from ab_platform import analysis, reporting
+    from ab_platform.conduct.guard import running
+
+    with bar("analyze experiments") as show:
+        done = analysis.analyze_all(
+            opened,
+            keys or running(opened, now=now()),
+            as_of=as_of,
+            reads=user_reads(opened),
+            progress=lambda stage, number, total: show(number, total, stage=stage),
+        )
+    if as_json:
+        print_json([reporting.as_json(each) for each in done.readouts])
+    else:
+        for each in done.readouts:
+            typer.echo(reporting.as_text(each, published=published))
+    for key, error in done.failed.items():
+        named = str(error) if isinstance(error, PlatformError) else f"{type(error).__name__}: {error}"
+        say(f"{key} is not analyzed: {named}")
+    say(f"{len(done.readouts)} experiments analyzed")
+    # One that runs may have no event yet; one that was named should.
+    if any(keys or not isinstance(error, NotFoundError) for error in done.failed.values()):
+        raise typer.Exit(1)
 
 
 def every_day_with_bar(opened: Store, key: str) -> Readout:
