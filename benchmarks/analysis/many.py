@@ -20,7 +20,7 @@ class Many:
     Attributes:
         experiments: how many.
         users: in all of them, and in the one.
-        many: each time all of them were analysed, one after the other.
+        many: each time all of them were analysed, together.
         one: each time the one was.
     """
 

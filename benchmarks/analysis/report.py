@@ -48,6 +48,7 @@ def section(found: Sequence[Measured], *, command: str, seconds: float, picture:
 def many_section(found: Many, *, command: str) -> str:
     """Return the section of many experiments."""
     seconds = [median(each.seconds for each in rounds) for rounds in (found.many, found.one)]
+    cpu = [median(each.cpu for each in rounds) for rounds in (found.many, found.one)]
     row = (
         f"{found.experiments} experiments within {MOST_OF_ONE:g} times the time of one with as many rows in all",
         f"{found.ratio:.2f} times",
@@ -55,8 +56,9 @@ def many_section(found: Many, *, command: str) -> str:
     )
     told = (
         f"## Many experiments\n\n    {command}\n\n{found.users:,} users, the same days' files: divided among "
-        f"{found.experiments} experiments that are analysed one after the other in one process ({seconds[0]:.1f} s), "
-        f"and all in one ({seconds[1]:.1f} s). DuckDB over the archive, medians of {len(found.one)} rounds in turn."
+        f"{found.experiments} experiments that are analysed together ({seconds[0]:.1f} s), and all in one "
+        f"({seconds[1]:.1f} s). DuckDB over the archive, medians of {len(found.one)} rounds in turn; processor seconds "
+        f"are {cpu[0]:.1f} and {cpu[1]:.1f}, {cpu[0] / cpu[1]:.2f} times."
     )
     return f"{told}\n\n{_bars([row])}"
 

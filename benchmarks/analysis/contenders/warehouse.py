@@ -26,4 +26,4 @@ def asked(data: Data, engine: Engine, archive: Archive, *, as_of: date = LAST_DA
     """
     with closing(engine), closing(open_store(data.launches, migrate=True)) as launches:
         reads = ArchiveReads(launches, archive, engine)
-        yield lambda: ours.answer(launches, data, reads.cells, as_of=as_of)
+        yield lambda: ours.answer(launches, data, reads.cells, ahead=reads.read_ahead, as_of=as_of)
