@@ -307,22 +307,13 @@ def _of_keys(whose: OneOrMany) -> dict[str, Deferred]:
     return {"of_user": _.user_id, "of_surface": _.surface, **{f"of_{key}": _[key] for key in whose.keys}}
 
 
-def before(
-    users: ir.Table,
-    whose: OneOrMany,
-    names: Sequence[Column],
-    dialect: str,
-    *,
-    among: ir.Table | None = None,
-) -> ir.Table:
+def before(users: ir.Table, whose: OneOrMany, names: Sequence[Column], dialect: str) -> ir.Table:
     """Total what users did on the surface on the days before their exposure's, in earlier experiments.
 
     Gives (of_user, of_surface, before_sum_known, before_sum_NAME of each measure), of those with such a day; of several
-    experiments also of_experiment. With `among`, a table of (user_id, surface), only of these.
+    experiments also of_experiment.
     """
     days = _earlier_days(whose)
-    if among is not None:
-        days = days.semi_join(among, ["user_id", "surface"])
     if whose.ended_before:
         totals = {f"before_sum_{name}": _total(days, name) for name in _measures(names)}
         return days.group_by(**_of_keys(whose)).agg(before_sum_known=_.count(), **totals)

@@ -1,4 +1,4 @@
-"""OneOrMany rows an analysis is made of: one experiment's users, or those of several that are alike."""
+"""Whose rows an analysis is made of: one experiment's users, or those of several that are alike."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from datetime import date
 
 @dataclass(frozen=True)
 class Population:
-    """OneOrMany rows are made.
+    """Whose rows are made.
 
     Attributes:
         experiment: its key.

@@ -30,13 +30,13 @@ def plain(query: str) -> str:
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres", "duckdb"])
 @pytest.mark.parametrize("population", OTHERS)
 def test_it_is_the_query_that_is_written_anew(population: Population, dialect: str) -> None:
-    sums, rows = per_user.sums, running_totals.rows
+    sums, before = per_user.sums, running_totals.before
     for given in (ONE, population):
         anew = sums.__wrapped__(given, FAMILIES, ["device", "cohort"], dialect=dialect)  # type: ignore[attr-defined]
         assert plain(sums(given, FAMILIES, ["device", "cohort"], dialect=dialect)) == plain(anew)
-        since, measures = date(2026, 3, 30), running_totals.measures_of(FAMILIES)
-        anew = rows.__wrapped__(given, measures, since=since, dialect=dialect)  # type: ignore[attr-defined]
-        assert plain(rows(given, measures, since=since, dialect=dialect)) == plain(anew)
+        measures = running_totals.measures_of(FAMILIES)
+        anew = before.__wrapped__(given, measures, dialect=dialect)  # type: ignore[attr-defined]
+        assert plain(before(given, measures, dialect=dialect)) == plain(anew)
 
 
 def test_one_of_the_same_shape_is_not_written_again() -> None:

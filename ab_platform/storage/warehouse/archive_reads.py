@@ -177,7 +177,7 @@ class ArchiveReads:
         return self._store.known_users(population)
 
     def _daily(self, population: Population, families: Families) -> list[Row] | None:
-        """Return what each day changed; None where so much is missing that all users at once cost less."""
+        """Return the sums of each shard; None where so much is missing that all users at once cost less."""
         columns = {column for family in families for column in family}
         scope = of_users(population, columns)
         with reading(self._store.engine) as connection:
