@@ -6,7 +6,6 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -51,6 +50,7 @@ from ab_platform.storage.warehouse.questions import (
     of_users,
 )
 from ab_platform.storage.warehouse.running import Families, Row, RunningTotals, span_of
+from ab_platform.storage.warehouse.temporary import temporary
 
 MADE_AFTER_THE_END = 2
 """Days of running totals that are made where no further day comes; more cost more than to add up all users once."""
@@ -241,8 +241,8 @@ class ArchiveReads:
 
     def _answers(self, query: str, scope: Scope) -> Iterator[pa.Table]:
         """Give what the query gives for each shard; for all of them at once where the engine divides them itself."""
-        with TemporaryDirectory(dir=self._archive.folder, prefix=".query-") as folder:
-            small, attributes = self._small(scope, Path(folder))
+        with temporary(self._archive.folder) as folder:
+            small, attributes = self._small(scope, folder)
             days = self._days(scope)
             for shards in self._shards(days, scope):
                 large = [self._large(days, table, shards) for table in scope.tables]
