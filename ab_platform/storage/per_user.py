@@ -362,9 +362,11 @@ def day_steps(days: ir.Table, measure: Column) -> ir.Value:
 
 
 def _total(days: ir.Table, measure: Column) -> ir.Value:
-    """Add up a user's days: as floats, in which whole steps are exact; PostgreSQL makes slow numerics of 64 bits."""
-    steps = day_steps(days, measure)
-    return steps.sum() if measure not in STEPS else steps.cast("float64").sum().cast("int64")
+    """Add up a user's days: as floats, in which whole steps are exact.
+
+    Integers of 64 bits would be added up in more: PostgreSQL's numerics are slow, DuckDB's 128 bits a tenth slower.
+    """
+    return day_steps(days, measure).cast("float64").sum().cast("int64")
 
 
 def _day_value(days: ir.Table, name: Column) -> ir.Value:

@@ -193,7 +193,7 @@ class ArchiveReads:
             between = {table: [day for day in of if since <= day.day <= until] for table, of in days.items()}
             return [*(self._large(between, table, shards) for table in scope.tables), *small]
 
-        return running.make(sources, self._sizes(days, scope))
+        return running.make(sources)
 
     def _require_in_database(self, population: Population) -> None:
         if self._store.watermark(population.experiment) is None:

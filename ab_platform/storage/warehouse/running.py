@@ -29,7 +29,7 @@ import pyarrow as pa
 from ab_platform.lineage import Launch
 from ab_platform.metrics import Measure
 from ab_platform.storage import running_totals
-from ab_platform.storage.archive import Archive, shards_of
+from ab_platform.storage.archive import Archive, TableName, shards_of
 from ab_platform.storage.archive.exporting import split
 from ab_platform.storage.archive.manifest import replace as write_file
 from ab_platform.storage.per_user import PerUser
@@ -46,6 +46,9 @@ DAYS_KEPT = 3
 
 ROWS_TOGETHER = 500_000
 """Rows, of all days, of shards that are read together: to divide a day's rows costs more than a question does."""
+
+TABLES: tuple[TableName, ...] = ("exposures", "user_days")
+"""That totals are made from."""
 
 UNREAD_AFTER = 86_400.0
 """Seconds after which nobody reads totals any more that have another version now."""
@@ -123,16 +126,15 @@ class RunningTotals:
         """Return the most days that have to be gone through, of any shard."""
         return max(map(len, self._steps.values()), default=0)
 
-    def make(self, sources: Sources, sizes: Sequence[int]) -> list[Row]:
+    def make(self, sources: Sources) -> list[Row]:
         """Go through the days that are missing, and return the sums of each shard through the last day.
 
         Cut short, the next time goes on with the shards that were not done.
 
         Args:
             sources: gives what an engine reads.
-            sizes: rows of each shard in all of it.
         """
-        groups = list(self._groups(sizes))
+        groups = list(self._groups())
         if groups:
             # An engine answers one question at a time, with as many threads as it has; the rest goes on beside it.
             with ThreadPoolExecutor(min(len(groups), os.cpu_count() or 1)) as pool:
@@ -160,7 +162,7 @@ class RunningTotals:
     def _made_from(self, day: date, shard: int) -> Iterable[str]:
         """Say what a day adds to what the totals are made from."""
         published = self._published.get(day)
-        for table in ("exposures", "user_days"):
+        for table in TABLES:
             yield from (file.sha256 for file in (published.of(table, shard) if published else ()))
         yield from self._left.get(day, {}).get(shard, ())
         if day == self._span.last:
@@ -193,15 +195,20 @@ class RunningTotals:
                 return True
         return False
 
-    def _groups(self, sizes: Sequence[int]) -> Iterator[Sequence[Shard]]:
+    def _groups(self) -> Iterator[Sequence[Shard]]:
         """Group the shards that go through the same days, as many as an engine is given at a time."""
         lacking: dict[tuple[date, ...], list[Shard]] = defaultdict(list)
         for shard in self.shards:
             if shard.number in self._steps:
                 lacking[self._steps[shard.number]].append(shard)
         for alike in lacking.values():
-            for places in grouped([sizes[shard.number] for shard in alike], at_most=ROWS_TOGETHER):
+            for places in grouped([self._rows(shard) for shard in alike], at_most=ROWS_TOGETHER):
                 yield alike[places.start : places.stop]
+
+    def _rows(self, shard: Shard) -> int:
+        """Return how many rows the files of a shard have on all days, those of other experiments included."""
+        files = (each.of(table, shard.number) for each in self._published.values() for table in TABLES)
+        return sum(file.rows for of in files for file in of)
 
     def _make(self, shards: Sequence[Shard], sources: Sources) -> None:
         """Bring some shards up to the last day."""
