@@ -42,8 +42,9 @@ def forget(archive: Archive, user_id: str, *, at: datetime) -> Mapping[TableName
         damaged |= wrong
     for lying in archive.lying():
         archive.sweep(lying)
-    for derived in archive.folder.glob(f"running/*/*/{shard:02d}-*.parquet"):
-        derived.unlink(missing_ok=True)  # made again where they are needed, without the user
+    for named in (f"{shard:02d}-*", f".{shard:02d}-*"):  # and what a writer that was killed left
+        for derived in archive.folder.glob(f"running/*/*/{named}"):
+            derived.unlink(missing_ok=True)  # made again where they are needed, without the user
     _require_whole(archive, damaged)
     return dict(gone)
 

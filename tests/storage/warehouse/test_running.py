@@ -14,6 +14,7 @@ import pytest
 
 from ab_platform.analysis.readout import population_of
 from ab_platform.events import Click, Impression, Watch, event_id
+from ab_platform.storage.archive.forgetting import forget
 from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import Cell
 from ab_platform.storage.population import Population
@@ -21,9 +22,10 @@ from ab_platform.storage.store import Store, open_store
 from ab_platform.storage.warehouse import ArchiveReads
 from ab_platform.storage.warehouse.duck import Duck
 from ab_platform.storage.warehouse.engine import Source
+from ab_platform.storage.warehouse.totals import Totals
 from tests.analysis.made import DATASET, KEY, START
 from tests.analysis.test_warehouse import RULES, world
-from tests.storage.warehouse.exported import FAMILIES, exported
+from tests.storage.warehouse.exported import AT, FAMILIES, exported
 
 FIRST = START.date()
 OF_A_DAY, OF_THE_TIME_BEFORE = 2, 1
@@ -193,6 +195,20 @@ def test_totals_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -
 def test_many_users_are_read_a_few_shards_at_a_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ab_platform.storage.warehouse.running.ROWS_TOGETHER", 1)
     assert kept.equal(DAYS[4]) == (5 * OF_A_DAY + OF_THE_TIME_BEFORE) * kept.archive.shards
+
+
+def test_nothing_of_an_erased_user_is_left_in_totals(kept: Kept) -> None:
+    kept.equal(DAYS[4])
+    user, _ = somebody(kept.store, KEY)
+    every = list(kept.folder.glob("running/*/*/*.arrow"))
+    theirs = {path for path in every if user.encode() in Totals.read(path).users.tolist()}
+    assert len(theirs) == 3
+    killed = next(iter(theirs))
+    cut_short = killed.with_name(f".{killed.name}.4711")
+    cut_short.write_bytes(killed.read_bytes()[:-9])
+    forget(kept.archive, user, at=AT)
+    assert set(kept.folder.glob("running/*/*/*.arrow")) == set(every) - theirs
+    assert not cut_short.exists()
 
 
 def test_ids_of_users_may_be_of_any_length_and_letters(store: Store, tmp_path: Path) -> None:
