@@ -38,7 +38,7 @@ from ab_platform.storage.warehouse.engine import Engine, Source
 from ab_platform.storage.warehouse.grouping import grouped
 from ab_platform.storage.warehouse.totals import Day, Sums, Totals
 
-FORMAT = 3
+FORMAT = 4
 """Of the files; another number makes all of them anew."""
 
 DAYS_KEPT = 3

@@ -15,7 +15,6 @@ from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from ab_platform.errors import StoreError
@@ -34,6 +33,8 @@ Sums = Counter[tuple[str, str, str]]
 USERS_AT_ONCE = 1 << 17
 """Whose columns are multiplied at once, while they are near the processor."""
 
+_NONE = np.zeros(0, dtype=np.int64)
+
 NOBODY = -1
 """The arm of a user who was not exposed on a surface."""
 
@@ -41,7 +42,7 @@ EXACT_IN_FLOATS = 2.0**53
 """Whole numbers up to it are floats, and so are their sums up to it."""
 
 _NAMES = ("surfaces", "arms", "measures")
-_USER, _LEFT, _ARM, _KNOWN = "user_id", "left", "arm", "known"
+_USER, _ORDER, _LEFT, _ARM, _KNOWN = "user_id", "order", "left", "arm", "known"
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,12 +64,42 @@ class Day:
 
 
 @dataclass(frozen=True, eq=False)
+class _Part:
+    """Rows of a day: the places of their users, and which of them are of a surface."""
+
+    rows: pa.Table
+    places: Ints
+    on: Mapping[str, Ints]
+
+    def places_on(self, surface: str) -> Ints:
+        return self.places[self.on.get(surface, _NONE)]
+
+    def column(self, surface: str, name: str) -> tuple[Ints, Ints]:
+        return self.places_on(surface), _numbers(self.rows[name])[self.on.get(surface, _NONE)]
+
+
+@dataclass(frozen=True, eq=False)
+class _Came:
+    """What a day adds, by the places of the users; see `Day`."""
+
+    entered: _Part
+    deeds: _Part
+    before: _Part | None
+    left: Ints
+
+    @property
+    def parts(self) -> tuple[_Part, ...]:
+        return (self.entered, self.deeds, *(() if self.before is None else (self.before,)))
+
+
+@dataclass(frozen=True, eq=False)
 class Totals:
     """What users did, through a day.
 
     Attributes:
         measures: that are totalled.
-        users: their ids in bytes, sorted, (users,).
+        users: their ids in bytes, as they came, (users,).
+        order: places of the users in the order of their ids, (users,).
         left: whether a second arm was seen, (users,).
         surfaces: names of those that anybody was seen on.
         arms: names, by number.
@@ -78,6 +109,7 @@ class Totals:
 
     measures: tuple[Measure, ...]
     users: NDArray[np.bytes_]
+    order: Ints
     left: NDArray[np.bool_]
     surfaces: tuple[str, ...] = ()
     arms: tuple[str, ...] = ()
@@ -86,7 +118,8 @@ class Totals:
     @classmethod
     def of_nobody(cls, measures: Sequence[Measure]) -> Totals:
         """Return the totals before the first day."""
-        return cls(tuple(measures), np.array([], dtype=np.bytes_), np.zeros(0, dtype=np.bool_))
+        nobody = np.zeros(0, dtype=np.int64)
+        return cls(tuple(measures), np.array([], dtype=np.bytes_), nobody, nobody.astype(np.bool_))
 
     def sums(self, families: Families) -> Sums:
         """Add up all users who count."""
@@ -97,10 +130,10 @@ class Totals:
 
     def stepped(self, day: Day, families: Families) -> tuple[Totals, Sums]:
         """Return the totals with a day more, and by how much it changed the sums of some columns."""
-        grown, places = self._grown(day)
-        touched = grown._touched(day, places)
+        grown, came = self._grown(day)
+        touched = grown._touched(came)
         was = {surface: grown._sums(families, surface, rows) for surface, rows in touched.items()}
-        grown._take(day, places)
+        grown._take(came)
         change: Sums = Counter()
         for surface, rows in touched.items():
             change.update(grown._sums(families, surface, rows))
@@ -110,13 +143,13 @@ class Totals:
     def write(self, path: Path) -> None:
         """Write the totals into a file of Arrow's, whose columns are read without being copied."""
         named = {f"{surface}/{name}": each for surface in self.surfaces for name, each in self.columns[surface].items()}
-        arrays = [_fixed(self.users), pa.array(self.left.view(np.int8)), *map(pa.array, named.values())]
+        arrays = [_fixed(self.users), *map(pa.array, (self.order, self.left.view(np.int8), *named.values()))]
         told = {
             "surfaces": "\n".join(self.surfaces),
             "arms": "\n".join(self.arms),
             "measures": "\n".join(self.measures),
         }
-        rows = pa.table(arrays, names=[_USER, _LEFT, *named]).replace_schema_metadata(told)
+        rows = pa.table(arrays, names=[_USER, _ORDER, _LEFT, *named]).replace_schema_metadata(told)
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
 
@@ -132,84 +165,85 @@ class Totals:
         told = {key.decode(): tuple(value.decode().split("\n")) for key, value in rows.schema.metadata.items()}
         surfaces, arms, measures = (tuple(filter(None, told[name])) for name in _NAMES)
         columns: dict[str, dict[str, Ints]] = {surface: {} for surface in surfaces}
-        for name in rows.column_names[2:]:
+        for name in rows.column_names[3:]:
             surface, _, column = name.rpartition("/")
             columns[surface][column] = _numbers(rows[name])
         left = _numbers(rows[_LEFT]).view(np.bool_)
-        return cls(measures, _unfixed(rows[_USER]), left, surfaces, arms, columns)
+        return cls(measures, _unfixed(rows[_USER]), _numbers(rows[_ORDER]), left, surfaces, arms, columns)
 
-    def _grown(self, day: Day) -> tuple[Totals, Mapping[str, Ints]]:
-        """Return a copy with room for what a day brings, and the places of its users by where they are named."""
-        named = {"entered": _ids(day.entered[_USER]), "deeds": _ids(day.deeds[_USER])}
-        named |= {"before": _ids(day.before[_USER])} if day.before is not None else {}
-        named |= {"left": np.array([user.encode() for user in day.left], dtype=np.bytes_)}
-        every = np.concatenate(list(named.values()))
-        at = np.searchsorted(self.users, every)
+    def _grown(self, day: Day) -> tuple[Totals, _Came]:
+        """Return a copy with room for what a day brings, and where that goes."""
+        tables = [day.entered, day.deeds, *([] if day.before is None else [day.before])]
+        named = [_ids(rows[_USER]) for rows in tables]
+        named.append(np.array([user.encode() for user in day.left], dtype=np.bytes_))
+        every = np.concatenate(named)
+        place, new = self._places(every)
+        ends = np.cumsum([len(each) for each in named])
+        *places, left = np.split(place, ends[:-1])
+        parts = [_Part(rows, of, _by_surface(rows)) for rows, of in zip(tables, places, strict=True)]
+        came = _Came(parts[0], parts[1], parts[2] if day.before is not None else None, left)
+        slots = np.searchsorted(self.users, new, sorter=self.order)
+        order = np.insert(self.order, slots, len(self.users) + np.arange(len(new)))
+        users = np.concatenate([self.users, new])
+        return self._with_room(came, users, order), came
+
+    def _places(self, ids: NDArray[np.bytes_]) -> tuple[Ints, NDArray[np.bytes_]]:
+        """Return the place of each id, and the ids that are new, sorted; these come after all others."""
+        at = np.searchsorted(self.users, ids, sorter=self.order)
         standing = at < len(self.users)
-        standing[standing] = self.users[at[standing]] == every[standing]
-        new = np.unique(every[~standing])
-        slots = np.searchsorted(self.users, new) + np.arange(len(new))
-        kept = np.delete(np.arange(len(self.users) + len(new)), slots)
-        place = np.empty(len(every), dtype=np.int64)
-        place[standing] = kept[at[standing]]
-        place[~standing] = slots[np.searchsorted(new, every[~standing])]
-        ends = np.cumsum([len(each) for each in named.values()])
-        places = dict(zip(named, np.split(place, ends[:-1]), strict=True))
-        users = np.empty(len(kept) + len(new), dtype=np.promote_types(self.users.dtype, new.dtype))
-        users[slots], users[kept] = new, self.users
-        return self._with_room(day, users, kept), places
+        place = np.full(len(ids), NOBODY, dtype=np.int64)
+        place[standing] = self.order[at[standing]]
+        standing[standing] = self.users[place[standing]] == ids[standing]
+        new = np.unique(ids[~standing])
+        place[~standing] = len(self.users) + np.searchsorted(new, ids[~standing])
+        return place, new
 
-    def _with_room(self, day: Day, users: NDArray[np.bytes_], kept: Ints) -> Totals:
-        """Return a copy with more users, every surface and every arm of a day; and where each user is now."""
-        seen = [each for rows in (day.entered, day.deeds, day.before) if rows is not None for each in _distinct(rows)]
-        surfaces = tuple(dict.fromkeys((*self.surfaces, *sorted(seen))))
-        arms = tuple(dict.fromkeys((*self.arms, *sorted(_distinct(day.entered, "arm")))))
-        empty = {name: np.zeros(len(kept), dtype=np.int8) for name in self._column_names()}
-        empty[_ARM] = np.full(len(kept), NOBODY, dtype=np.int16)
+    def _with_room(self, came: _Came, users: NDArray[np.bytes_], order: Ints) -> Totals:
+        """Return a copy with more users, and every surface and arm of a day."""
+        seen = sorted({surface for part in came.parts for surface in part.on})
+        surfaces = tuple(dict.fromkeys((*self.surfaces, *seen)))
+        arms = tuple(dict.fromkeys((*self.arms, *sorted(came.entered.rows[_ARM].unique().to_pylist()))))
+        empty = {name: np.zeros(0, dtype=np.int8) for name in self._column_names()}
         columns = {
             surface: {
-                name: _spread(values, kept, len(users), fill=NOBODY if name == _ARM else 0)
+                name: _longer(values, len(users), fill=NOBODY if name == _ARM else 0)
                 for name, values in self.columns.get(surface, empty).items()
             }
             for surface in surfaces
         }
-        left = _spread(self.left, kept, len(users), fill=0)
-        return replace(self, users=users, left=left, surfaces=surfaces, arms=arms, columns=columns)
+        left = _longer(self.left, len(users), fill=0)
+        return replace(self, users=users, order=order, left=left, surfaces=surfaces, arms=arms, columns=columns)
 
     def _column_names(self) -> Iterator[str]:
         yield from (_ARM, _KNOWN)
         for measure in self.measures:
             yield from (f"before_{measure}", f"now_{measure}")
 
-    def _touched(self, day: Day, places: Mapping[str, Ints]) -> dict[str, Ints]:
+    def _touched(self, came: _Came) -> dict[str, Ints]:
         """Return whose columns a day may change, by surface."""
         found = {}
         for surface in self.surfaces:
-            came = np.zeros(len(self.users), dtype=np.bool_)
-            came[places["left"]] = True
-            came[places["entered"][_on(day.entered, surface)]] = True
-            came[places["deeds"][_on(day.deeds, surface)]] = True
-            found[surface] = np.flatnonzero(came)
+            touched = np.zeros(len(self.users), dtype=np.bool_)
+            for places in (came.left, came.entered.places_on(surface), came.deeds.places_on(surface)):
+                touched[places] = True
+            found[surface] = np.flatnonzero(touched)
         return found
 
-    def _take(self, day: Day, places: Mapping[str, Ints]) -> None:
+    def _take(self, came: _Came) -> None:
         """Take a day on; this object is not anybody else's yet."""
-        number = {name: place for place, name in enumerate(self.arms)}
-        self.left[places["left"]] = True
+        self.left[came.left] = True
+        arms = _whole(came.entered.rows[_ARM]).dictionary_encode()
+        number = np.array([self.arms.index(each) for each in arms.dictionary.to_pylist()], dtype=np.int16)
+        numbers = number[arms.indices.to_numpy()]
         for surface in self.surfaces:
-            on = _on(day.entered, surface)
-            arms = day.entered["arm"].combine_chunks().dictionary_encode()
-            numbers = np.array([number[each] for each in arms.dictionary.to_pylist()], dtype=np.int16)
-            self._set(surface, _ARM, places["entered"][on], numbers[arms.indices.to_numpy()[on]])
-            if day.before is not None:
-                on = _on(day.before, surface)
-                self._set(surface, _KNOWN, places["before"][on], _numbers(day.before[_KNOWN])[on])
-                for measure in self.measures:
-                    values = _numbers(day.before[measure])[on]
-                    self._set(surface, f"before_{measure}", places["before"][on], values)
-            on = _on(day.deeds, surface)
+            on = came.entered.on.get(surface, _NONE)
+            self._set(surface, _ARM, came.entered.places[on], numbers[on])
+            if came.before is not None:
+                for name in (_KNOWN, *self.measures):
+                    places, values = came.before.column(surface, name)
+                    self._set(surface, name if name == _KNOWN else f"before_{name}", places, values)
             for measure in self.measures:
-                self._add(surface, f"now_{measure}", places["deeds"][on], _numbers(day.deeds[measure])[on])
+                self._add(surface, f"now_{measure}", *came.deeds.column(surface, measure))
 
     def _set(self, surface: str, name: str, places: Ints, values: Ints) -> None:
         of = self.columns[surface]
@@ -308,21 +342,16 @@ def _numbers(column: pa.ChunkedArray) -> Ints:
     return _whole(column).to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
 
 
-def _distinct(rows: pa.Table, name: str = "surface") -> list[str]:
-    found: list[str] = rows[name].unique().to_pylist()
-    return found
+def _by_surface(rows: pa.Table) -> Mapping[str, Ints]:
+    """Return the places of the rows of each surface."""
+    surfaces = _whole(rows["surface"]).dictionary_encode()
+    numbers = surfaces.indices.to_numpy()
+    return {name: np.flatnonzero(numbers == number) for number, name in enumerate(surfaces.dictionary.to_pylist())}
 
 
-def _on(rows: pa.Table, surface: str) -> NDArray[np.int64]:
-    """Return the places of the rows of a surface."""
-    return np.flatnonzero(pc.equal(rows["surface"], surface).to_numpy())
-
-
-def _spread(values: NDArray[_Kind], places: Ints, length: int, *, fill: int) -> NDArray[_Kind]:
-    """Return values at their new places, and a filling between them."""
-    spread = np.full(length, fill, dtype=values.dtype)
-    spread[places] = values
-    return spread
+def _longer(values: NDArray[_Kind], length: int, *, fill: int) -> NDArray[_Kind]:
+    """Return a copy of so many values, the new ones alike."""
+    return np.concatenate([values, np.full(length - len(values), fill, dtype=values.dtype)])
 
 
 def _wide_enough(values: Ints, new: Ints) -> Ints:
