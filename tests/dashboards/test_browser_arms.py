@@ -73,12 +73,11 @@ def test_panels_stand_side_by_side_on_a_desktop_and_one_above_the_other_on_a_pho
 def test_the_way_to_the_experiment_goes_right_on_a_desktop_and_down_on_a_phone(reader: Reader) -> None:
     corners = "Array.from(document.querySelectorAll('.lineage .card')).map(each => each.getBoundingClientRect())"
     reader.open("offline", height=2400, wait_for=".lineage")
-    wide = [(box["x"], box["y"]) for box in reader.run(f"{corners}.map(each => ({{x: each.x, y: each.y}}))")]
-    assert [x for x, _ in wide[:3]] == sorted({x for x, _ in wide[:3]})
+    goes_right = f"{corners}.slice(0, 3).every((each, place, all) => place === 0 || all[place - 1].x < each.x)"
+    reader.wait_until(goes_right, "the cards do not stand side by side")
     reader.open("offline", width=390, height=2400, wait_for=".lineage")
-    narrow = reader.run(f"{corners}.map(each => each.y)")
-    assert narrow == sorted(set(narrow))
-    assert len(narrow) == 6
+    goes_down = f"{corners}.length === 6 && {corners}.every((each, place, all) => !place || all[place - 1].y < each.y)"
+    reader.wait_until(goes_down, "the cards do not stand one below the other")
 
 
 def test_an_id_is_cut_until_it_is_chosen_and_one_click_selects_the_whole(reader: Reader) -> None:

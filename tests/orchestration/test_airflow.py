@@ -187,7 +187,8 @@ def test_a_scheduler_that_is_killed_comes_back_without_leftovers_and_the_run_end
         wait_until(lambda: runs_now(client, run_id, "replay", tries=1), airflow)
         before = marked(airflow.airflow_home, "scheduler")
         kill_root(airflow, "scheduler")
-        wait_until(lambda: runs_now(client, run_id, "replay", tries=2), airflow, seconds=120)
+        # A busy machine may take a task up and lose it once more.
+        wait_until(lambda: runs_now(client, run_id, "replay", tries=2), airflow, seconds=300)
         assert not any(process.is_running() for process in before)
     last = to_its_end(client, run_id)
     assert (last.run.state, culprit(last.tasks)) == ("success", None)
@@ -234,9 +235,9 @@ def test_the_end_of_airflow_leaves_no_process(tmp_path: Path) -> None:
 
 
 def runs_now(client: AirflowClient, run_id: str, task_id: str, *, tries: int) -> bool:
-    """Return whether a task of a run is in this attempt; not where there is no such run yet."""
+    """Return whether a task of a run is in this attempt or a later one; not where there is no such run yet."""
     tasks = client.tasks(DAG_ID, run_id) if client.run(DAG_ID, run_id) else ()
-    return any((task.task_id, task.state, task.tries) == (task_id, "running", tries) for task in tasks)
+    return any((task.task_id, task.state) == (task_id, "running") and task.tries >= tries for task in tasks)
 
 
 def waiting(client: AirflowClient, beginning: str) -> bool:
