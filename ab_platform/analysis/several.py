@@ -10,7 +10,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from ab_platform.analysis.readout import Due, analyzed, due
-from ab_platform.errors import NotFoundError, StoreError, nearest
+from ab_platform.errors import StoreError
 from ab_platform.results import Readout
 from ab_platform.storage.store import Store
 
@@ -81,9 +81,7 @@ def _all_due(
     found = []
     for key in keys:
         try:
-            if key not in known:
-                raise NotFoundError(f"experiment '{key}' is not launched; {nearest(key, known)}")
-            launch = known[key]
+            launch = known.get(key) or store.experiment(key)  # which says what is wrong with the key
             stored = attributes(launch.experiment.data.dataset)
             found.append(due(store, launch, watermarks.get(key), stored, as_of=as_of, launches=launches))
         except Exception as error:  # whatever it is, the others go on

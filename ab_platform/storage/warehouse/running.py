@@ -296,8 +296,9 @@ class RunningTotals:
         last = self._population.as_of.isoformat()
         for path in self._folder.glob("day=*/*"):
             day = path.parent.name.removeprefix("day=")
-            if path not in named and day <= last and time() - path.stat().st_mtime > UNREAD_AFTER:
-                path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another analysis took it away
+                if path not in named and day <= last and time() - path.stat().st_mtime > UNREAD_AFTER:
+                    path.unlink()
 
     def _path(self, shard: Shard, day: date) -> Path:
         return self._folder / f"day={day.isoformat()}" / f"{shard.number:02d}-{shard.versions[day]}.arrow"
