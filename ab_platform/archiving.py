@@ -17,6 +17,7 @@ from ab_platform.storage.archive import TABLES, Archive, ArchivedDay, TableName
 from ab_platform.storage.archive.carrying import count
 from ab_platform.storage.archive.exporting import export
 from ab_platform.storage.archive.locking import WAIT_SECONDS, alone
+from ab_platform.storage.archive.numbering import Numbering
 from ab_platform.storage.store import Store
 
 State = Literal["published", "unchanged", "withdrawn"]
@@ -83,7 +84,7 @@ def archive(
     progress: Progress | None = None,
     wait_seconds: float = WAIT_SECONDS,
 ) -> tuple[DayDone, ...]:
-    """Publish every stale day, in order, over or not.
+    """Publish every stale day, in order, over or not, and number the users of its rows.
 
     Args:
         store: holds the rows.
@@ -106,7 +107,9 @@ def archive(
         wanted = sorted(day for day in set(due) if days is None or day in days)
         for lying in set(into.lying()) - set(into.published()) | set(wanted):
             into.sweep(lying)
-        return tuple(_done(store, into, day, at, _telling(progress, place, wanted)) for place, day in enumerate(wanted))
+        done = tuple(_done(store, into, day, at, _telling(progress, place, wanted)) for place, day in enumerate(wanted))
+        Numbering(into).number(file for day in wanted if (of := into.day(day)) for file in of.files)
+    return done
 
 
 def verify(store: Store, of: Archive, *, at: datetime, wait_seconds: float = WAIT_SECONDS) -> tuple[Damaged, ...]:

@@ -28,6 +28,7 @@ from ab_platform.simulation.sending import Period
 from ab_platform.simulation.worlds import WORLDS, World, world
 from ab_platform.storage.archive import TABLES, Archive, ArchivedDay, TableName, experiments_in, shards_of
 from ab_platform.storage.archive.locking import alone
+from ab_platform.storage.archive.numbering import Numbering
 from ab_platform.storage.store import Store
 
 USERS_PER_PROCESS = 50_000
@@ -97,6 +98,7 @@ def simulate_into(
     staged = Staged(archive, plan, periods)
     made = _make(archive, plan, periods, staged, processes=processes, progress=progress)
     days = _publish(archive, staged, periods, at)
+    Numbering(archive).number(file for day in days for file in day.files)
     for key in _keys(plan):
         store.note(Change(key, at, "simulate", None, _told(plan, days), "every visit is in the archive"))
     staged.forget()

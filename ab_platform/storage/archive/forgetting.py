@@ -14,6 +14,7 @@ from ab_platform.errors import StoreError
 from ab_platform.storage.archive.archive import Archive
 from ab_platform.storage.archive.layout import TABLES, TableName, shards_of
 from ab_platform.storage.archive.manifest import ArchivedDay, ArchivedFile
+from ab_platform.storage.archive.numbering import forget_shard
 
 
 def forget(archive: Archive, user_id: str, *, at: datetime) -> Mapping[TableName, int]:
@@ -45,6 +46,7 @@ def forget(archive: Archive, user_id: str, *, at: datetime) -> Mapping[TableName
     for named in (f"{shard:02d}-*", f".{shard:02d}-*"):  # and what a writer that was killed left
         for derived in archive.folder.glob(f"running/*/*/{named}"):
             derived.unlink(missing_ok=True)  # made again where they are needed, without the user
+    forget_shard(archive, shard)
     _require_whole(archive, damaged)
     return dict(gone)
 
