@@ -76,7 +76,7 @@ def adjust(control: Moments, treatment: Moments, outcome: Ratio, covariates: Seq
     if unadjusted.control.variance is None or unadjusted.treatment.variance is None:
         return unadjusted
     arms = (control, treatment)
-    usable = [each for each in covariates if all(_estimate(arm, each).value is not None for arm in arms)]
+    usable = [each for each in covariates if all(_value(arm, each) is not None for arm in arms)]
     if not usable:
         return unadjusted
     ratios = (outcome, *usable)
@@ -89,7 +89,7 @@ def adjust(control: Moments, treatment: Moments, outcome: Ratio, covariates: Seq
 def _adjusted(arms: tuple[Moments, Moments], before: float, ratios: Sequence[Ratio], theta: Vector) -> Adjusted:
     """Adjust by theta; `before` is the variance that the difference had."""
     of_control, of_treatment = (_linearised(arm, ratios) / arm.n for arm in arms)
-    values = np.array([[_estimate(arm, each).value or 0.0 for each in ratios] for arm in arms])
+    values = np.array([[_value(arm, each) or 0.0 for each in ratios] for arm in arms])
     shares = np.array([_treatment_share(arms, each) for each in ratios[1:]])
     apart = values[1, 1:] - values[0, 1:]
     # What each arm's own covariates, then the other's, weigh in its adjusted value.
@@ -114,6 +114,16 @@ def _adjusted(arms: tuple[Moments, Moments], before: float, ratios: Sequence[Rat
 
 def _estimate(moments: Moments, ratio: Ratio) -> Estimate:
     return estimate(moments, ratio.numerator, ratio.denominator)
+
+
+def _value(moments: Moments, ratio: Ratio) -> float | None:
+    """Return the value of `_estimate`, which looks at the variance besides."""
+    below = _mean(moments, ratio.denominator)
+    return None if moments.n == 0 or below == 0.0 else _mean(moments, ratio.numerator) / below
+
+
+def _mean(moments: Moments, column: int | None) -> float:
+    return 1.0 if column is None else float(moments.means[column])
 
 
 def _linearised(moments: Moments, ratios: Sequence[Ratio]) -> Matrix:
@@ -159,7 +169,7 @@ def _adds(covariance: Matrix, chosen: Sequence[int], candidate: int) -> bool:
 
 def _treatment_share(arms: tuple[Moments, Moments], ratio: Ratio) -> float:
     """Return the treatment's weight in a ratio of both arms: its share of the denominator."""
-    control, treatment = (arm.n * float(arm.select(ratio.denominator).means[0]) for arm in arms)
+    control, treatment = (arm.n * _mean(arm, ratio.denominator) for arm in arms)
     return treatment / (control + treatment)
 
 
