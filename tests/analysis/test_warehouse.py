@@ -101,7 +101,7 @@ def test_an_analysis_that_is_killed_anywhere_ends_as_a_calm_one(sqlite_url: str,
     with closing(open_store(sqlite_url, migrate=False)) as store:
         world(store, RULES["before"])
         exported(store, tmp_path / "archive")
-        for day, stage in enumerate(("totals", "sums", "readout", "after")):
+        for day, stage in enumerate(("numbers", "totals", "sums", "readout", "after")):
             as_of = START.date() + timedelta(days=day)
             told = [stage, sqlite_url, str(tmp_path / "archive"), as_of.isoformat()]
             command = [sys.executable, "-m", "tests.killed_analysis", *told]

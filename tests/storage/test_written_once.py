@@ -7,7 +7,7 @@ from datetime import date
 
 import pytest
 
-from ab_platform.storage import per_user, running_totals
+from ab_platform.storage import per_user
 from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser
 from ab_platform.storage.population import Population
 from ab_platform.storage.written_once import written_once
@@ -30,13 +30,10 @@ def plain(query: str) -> str:
 @pytest.mark.parametrize("dialect", ["sqlite", "postgres", "duckdb"])
 @pytest.mark.parametrize("population", OTHERS)
 def test_it_is_the_query_that_is_written_anew(population: Population, dialect: str) -> None:
-    sums, before = per_user.sums, running_totals.before
+    sums = per_user.sums
     for given in (ONE, population):
         anew = sums.__wrapped__(given, FAMILIES, ["device", "cohort"], dialect=dialect)  # type: ignore[attr-defined]
         assert plain(sums(given, FAMILIES, ["device", "cohort"], dialect=dialect)) == plain(anew)
-        measures = running_totals.measures_of(FAMILIES)
-        anew = before.__wrapped__(given, measures, dialect=dialect)  # type: ignore[attr-defined]
-        assert plain(before(given, measures, dialect=dialect)) == plain(anew)
 
 
 def test_one_of_the_same_shape_is_not_written_again() -> None:

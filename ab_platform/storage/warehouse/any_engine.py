@@ -26,6 +26,7 @@ class AnyEngine:
     """
 
     divides = False
+    embedded = False
 
     def __init__(self, url: str) -> None:
         try:

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from ab_platform.errors import StoreError
 from ab_platform.events import Surface
-from ab_platform.storage import day_counts, per_user, running_totals
+from ab_platform.storage import day_counts, per_user
 from ab_platform.storage.archive import Archive, ArchivedDay, TableName, arrow_schema
 from ab_platform.storage.connection import reading
 from ab_platform.storage.day_counts import DayCount
@@ -25,7 +25,6 @@ from ab_platform.storage.per_user_statements import (
     ExposedOn,
     FirstExposed,
     UserValues,
-    cells_of,
     values_of,
 )
 from ab_platform.storage.population import Population, Populations
@@ -37,6 +36,7 @@ from ab_platform.storage.wanted import Progress, Wanted, untold
 from ab_platform.storage.warehouse import small_tables
 from ab_platform.storage.warehouse.ahead import EXPERIMENTS_AT_ONCE, Answers, named, questions, together
 from ab_platform.storage.warehouse.checked import require_whole
+from ab_platform.storage.warehouse.daily import DailyAnswers, grows
 from ab_platform.storage.warehouse.engine import Engine, Source
 from ab_platform.storage.warehouse.grouping import ROWS_AT_ONCE, grouped, rows_of, shared
 from ab_platform.storage.warehouse.questions import (
@@ -49,11 +49,9 @@ from ab_platform.storage.warehouse.questions import (
     Scope,
     of_users,
 )
-from ab_platform.storage.warehouse.running import Families, Row, RunningTotals, span_of
+from ab_platform.storage.warehouse.running import RunningTotals, Span, span_of
+from ab_platform.storage.warehouse.shared import SharedTotals, shares
 from ab_platform.storage.warehouse.temporary import temporary
-
-MADE_AFTER_THE_END = 2
-"""Days of running totals that are made where no further day comes; more cost more than to add up all users once."""
 
 
 class ArchiveReads:
@@ -86,6 +84,8 @@ class ArchiveReads:
 
         A big one, whose rows fill a query, is left to be asked: its running totals may tell, and many share no scan.
         """
+        if len(wanted) < 2:
+            return
         rows = self._rows_of_each([each.population for each in wanted])
         small = [each for each in wanted if rows[each.population.experiment] <= ROWS_AT_ONCE]
         queries = list(together(questions(small), rows, at_most=ROWS_AT_ONCE * self._archive.shards))
@@ -96,15 +96,10 @@ class ArchiveReads:
 
     def watermarks(self, experiments: Sequence[str], as_of: date | None = None) -> Mapping[str, datetime]:
         """Return what `watermark` does of each experiment that has one, by its key."""
-        found: dict[str, datetime] = {}
-        for first in range(0, len(experiments), EXPERIMENTS_AT_ONCE):
-            keys = tuple(experiments[first : first + EXPERIMENTS_AT_ONCE])
-            query = day_counts.newest(keys, as_of, dialect=self._engine.dialect)
-            for row in self._rows(query, Scope(keys, as_of, ("user_days",))):
-                if row["last_at"] is not None:
-                    key, newest = row.get("experiment", keys[0]), moment_of(row["last_at"])
-                    found[key] = max(newest, found.get(key, newest))
-        return found
+        if self._engine.embedded and len(experiments) == 1:
+            newest = self.watermark(experiments[0], as_of)
+            return {} if newest is None else {experiments[0]: newest}
+        return self._watermarks(experiments, as_of)
 
     def attributes(self, dataset: str) -> Mapping[str, int]:
         """Return how many values each user attribute of a data set has, by name."""
@@ -113,19 +108,8 @@ class ArchiveReads:
     def cells(
         self, population: Population, families: Sequence[Sequence[PerUser]], dimensions: Sequence[str] = ()
     ) -> tuple[Cell, ...]:
-        """Add up the users of each (surface, arm, segments) exactly, sorted.
-
-        From running totals where they are kept: of a column and an experiment whose days come one by one.
-        """
-        question = Cells(tuple(map(tuple, families)), tuple(dimensions))
-        known = self._ahead.pop((question, population), None)
-        if known is not None:
-            return known
-        if not dimensions and not self._engine.divides and running_totals.tells(families):
-            daily = self._daily(population, families)
-            if daily is not None:
-                return tuple(cell for cell in cells_of(daily, families, ()) if cell.sums.n)
-        return self._answered(question, population)
+        """Add up the users of each (surface, arm, segments) exactly, sorted."""
+        return self._answered(Cells(tuple(map(tuple, families)), tuple(dimensions)), population)
 
     def user_values(self, population: Population, columns: Sequence[PerUser]) -> tuple[UserValues, ...]:
         """Read the users' rows, a surface at a time."""
@@ -162,7 +146,13 @@ class ArchiveReads:
 
     def watermark(self, experiment: str, as_of: date | None = None) -> datetime | None:
         """Return the time of the newest event that counts, up to `as_of` where it is given."""
-        return self.watermarks([experiment], as_of).get(experiment)
+        if not self._engine.embedded:
+            return self._watermarks([experiment], as_of).get(experiment)
+        last = as_of or max(self._archive.published(), default=None)
+        if last is None:
+            return None
+        rows = self._daily(named(experiment, last)).rows(DayCounts())
+        return max((moment_of(row["last_at"]) for row in rows), default=None)
 
     def exposed_users(
         self, population: Population, surfaces: Sequence[Surface], attributes: Sequence[str] = ()
@@ -176,24 +166,30 @@ class ArchiveReads:
         self._require_in_database(population)
         return self._store.known_users(population)
 
-    def _daily(self, population: Population, families: Families) -> list[Row] | None:
-        """Return the sums of each shard; None where so much is missing that all users at once cost less."""
-        columns = {column for family in families for column in family}
-        scope = of_users(population, columns)
+    def _watermarks(self, experiments: Sequence[str], as_of: date | None) -> Mapping[str, datetime]:
+        """Ask the engine what `watermarks` returns."""
+        found: dict[str, datetime] = {}
+        for first in range(0, len(experiments), EXPERIMENTS_AT_ONCE):
+            keys = tuple(experiments[first : first + EXPERIMENTS_AT_ONCE])
+            query = day_counts.newest(keys, as_of, dialect=self._engine.dialect)
+            for row in self._rows(query, Scope(keys, as_of, ("user_days",))):
+                if row["last_at"] is not None:
+                    key, newest = row.get("experiment", keys[0]), moment_of(row["last_at"])
+                    found[key] = max(newest, found.get(key, newest))
+        return found
+
+    def _daily(self, population: Population) -> DailyAnswers:
+        """Open what is known from the days before."""
+        [span] = self._spans([population.experiment]).values()
+        return DailyAnswers(RunningTotals(self._archive, population, span))
+
+    def _spans(self, experiments: Sequence[str]) -> Mapping[str, Span]:
+        """Return when experiments last and who left them, by their keys."""
         with reading(self._store.engine) as connection:
-            mixed = small_tables.mixed(connection, population.experiment)
-        span = span_of(self._store.experiment(population.experiment), mixed.whole)
-        running = RunningTotals(self._archive, self._engine, population, families, span)
-        if population.as_of >= span.last and running.missing() > MADE_AFTER_THE_END:
-            return None
-        small, _ = self._small(scope, self._archive.folder)
-        days = self._days(scope)
-
-        def sources(shards: Sequence[int], since: date, until: date) -> Sequence[Source]:
-            between = {table: [day for day in of if since <= day.day <= until] for table, of in days.items()}
-            return [*(self._large(between, table, shards) for table in scope.tables), *small]
-
-        return running.make(sources)
+            small_tables.first_day(connection, *experiments)  # which refuses one that is not launched
+            lasting = small_tables.lasting(connection, *experiments)
+            left = small_tables.left(connection, *experiments)
+        return {key: span_of(*lasting[key], left.get(key, ())) for key in experiments}
 
     def _require_in_database(self, population: Population) -> None:
         if self._store.watermark(population.experiment) is None:
@@ -207,15 +203,24 @@ class ArchiveReads:
         known = self._ahead.pop((question, population), None)
         if known is not None:
             return known
+        if self._engine.embedded and grows(question):
+            return question.answer(self._daily(population).rows(question))
         return question.answer(self._rows(question.query(population, self._engine.dialect), question.scope(population)))
 
     def _read_together(self, question: Question, populations: Sequence[Population]) -> None:
-        whose = Populations.of(populations)
-        rows = defaultdict(list)
-        for row in self._rows(question.query(whose, self._engine.dialect), question.scope(whose)):
-            rows[row["experiment"]].append(row)
+        if self._engine.embedded and shares(question):
+            spans = self._spans([each.experiment for each in populations])
+            rows = SharedTotals(self._archive, populations, spans).rows(question)
+        else:
+            rows = self._rows_together(question, Populations.of(populations))
         for each in populations:
             self._ahead[question, each] = question.answer(rows[each.experiment])
+
+    def _rows_together(self, question: Question, whose: Populations) -> Mapping[str, list[dict[str, Any]]]:
+        rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
+        for row in self._rows(question.query(whose, self._engine.dialect), question.scope(whose)):
+            rows[row["experiment"]].append(row)
+        return rows
 
     def _rows_of_each(self, populations: Sequence[Population]) -> dict[str, float]:
         """Estimate how many rows an engine reads for each experiment, those of the time before included."""
@@ -235,7 +240,7 @@ class ArchiveReads:
         read = {each.experiment: (each.experiment, *each.earlier) for each in populations}
         return {key: sum(rows.get(of, 0.0) for of in theirs) for key, theirs in read.items()}
 
-    def _rows(self, query: str, scope: Scope) -> Iterator[Mapping[str, Any]]:
+    def _rows(self, query: str, scope: Scope) -> Iterator[dict[str, Any]]:
         for rows in self._answers(query, scope):
             yield from rows.to_pylist()
 

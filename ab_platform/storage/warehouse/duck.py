@@ -31,6 +31,7 @@ class Duck:
 
     dialect = "duckdb"
     divides = False
+    embedded = True
 
     def __init__(self, beside: Path, *, memory: str = MEMORY, threads: int | None = None) -> None:
         self._connection = duckdb.connect()

@@ -38,10 +38,12 @@ class Engine(Protocol):
     Attributes:
         dialect: as Ibis names it.
         divides: whether it divides all users among machines by itself, rather than be given a shard at a time.
+        embedded: whether it works in this process alone, so that users may as well be added up beside it.
     """
 
     dialect: str
     divides: bool
+    embedded: bool
 
     def answer(self, query: str, sources: Sequence[Source]) -> pa.Table:
         """Return what a query gives over some tables.

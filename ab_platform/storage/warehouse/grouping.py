@@ -31,7 +31,7 @@ def grouped(rows: Sequence[int], *, at_most: int = ROWS_AT_ONCE) -> Iterator[ran
 
 def rows_of(path: str, experiments: Collection[str]) -> int:
     """Return how many rows of a file an engine reads for some experiments: of row groups that may have some."""
-    return sum(rows for rows, low, high in _row_groups(path) if any(low <= each <= high for each in experiments))
+    return sum(rows for rows, low, high in row_groups(path) if any(low <= each <= high for each in experiments))
 
 
 def shared(paths: Iterable[str], experiments: Iterable[str]) -> dict[str, float]:
@@ -44,7 +44,7 @@ def shared(paths: Iterable[str], experiments: Iterable[str]) -> dict[str, float]
     ordered = sorted(experiments)
     change = np.zeros(len(ordered) + 1)
     for path in paths:
-        for rows, low, high in _row_groups(path):
+        for rows, low, high in row_groups(path):
             first, end = bisect_left(ordered, low), bisect_right(ordered, high)
             if first < end:
                 change[first] += rows / (end - first)
@@ -53,7 +53,7 @@ def shared(paths: Iterable[str], experiments: Iterable[str]) -> dict[str, float]
 
 
 @lru_cache(maxsize=100_000)  # a file of the archive never changes
-def _row_groups(path: str) -> tuple[tuple[int, str, str], ...]:
+def row_groups(path: str) -> tuple[tuple[int, str, str], ...]:
     """Return rows, first and last experiment of each row group, which are sorted by experiment."""
     metadata = pq.read_metadata(path)
     place = metadata.schema.to_arrow_schema().get_field_index("experiment")

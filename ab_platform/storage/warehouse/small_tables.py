@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from datetime import UTC, date, datetime
@@ -37,6 +38,22 @@ def mixed(connection: Connection, *named: str) -> Source:
     """Return the users of experiments who were seen in several arms."""
     query = select(*(mixed_users.c[name] for name in _MIXED.names)).where(mixed_users.c.experiment.in_(named))
     return Source(mixed_users.name, _MIXED, rows=_table(_MIXED, connection.execute(query).all()))
+
+
+def lasting(connection: Connection, *named: str) -> dict[str, tuple[datetime, datetime]]:
+    """Return when experiments begin and end, by their keys."""
+    of = experiments.c
+    query = select(of.experiment, of.starts_at, of.ends_at, of.stopped_at).where(of.experiment.in_(named))
+    return {key: (begin, min(end, stopped or end)) for key, begin, end, stopped in connection.execute(query)}
+
+
+def left(connection: Connection, *named: str) -> dict[str, list[tuple[str, datetime]]]:
+    """Return the users of experiments who were seen in several arms, and when they were first, by the keys."""
+    of, found = mixed_users.c, defaultdict(list)
+    query = select(of.experiment, of.user_id, of.at).where(of.experiment.in_(named))
+    for key, user, at in connection.execute(query):
+        found[key].append((user, at))
+    return found
 
 
 def earlier(pairs: Sequence[tuple[str, str]]) -> Source:

@@ -1,8 +1,9 @@
-"""A folder of the archive for as long as a query takes; what a process that was killed left there goes a day later."""
+"""Files that can be made again: a folder for as long as a query takes, and what is written in one go or not at all."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import rmtree
@@ -17,7 +18,7 @@ LEFT_AFTER = 86_400.0
 
 @contextmanager
 def temporary(beside: Path) -> Iterator[Path]:
-    """Make an empty folder, and delete it at the end.
+    """Make an empty folder, and delete it at the end; what a process that was killed left there goes a day later.
 
     Args:
         beside: the folder that it is made in.
@@ -28,3 +29,16 @@ def temporary(beside: Path) -> Iterator[Path]:
                 rmtree(left, ignore_errors=True)
     with TemporaryDirectory(dir=beside, prefix=PREFIX) as folder:
         yield Path(folder)
+
+
+def put(path: Path, write: Callable[[Path], object]) -> None:
+    """Write a file under its final name only when all of it is there; what a power cut takes is made again.
+
+    Args:
+        path: of the file.
+        write: given another name, writes there.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}")
+    write(beside)
+    beside.replace(path)

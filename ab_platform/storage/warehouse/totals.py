@@ -1,48 +1,29 @@
-"""The totals of one shard's users through a day, as arrays: a day more touches those who came, and nobody else.
-
-Let x be the columns of a user who counts, such as what was watched and what had been watched before. The exact sums
-are those of x x', over users. A day changes them by x x' after the day less x x' before it, over the users who came,
-entered or left. All of it is integers, so it is what `per_user.sums` gives, to the digit.
-"""
+"""The totals of one shard's users through a day, as arrays with a place a user."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from ab_platform.errors import StoreError
 from ab_platform.metrics import Measure
-from ab_platform.storage import per_user
-from ab_platform.storage.per_user import PerUser
-from ab_platform.storage.running_totals import stored_as
+from ab_platform.storage.archive.numbering import Numbers
+from ab_platform.storage.warehouse.numbered import Deeds, Entered, Ints, Words, numbers_of
 
-Families = Sequence[Sequence[PerUser]]
 _Kind = TypeVar("_Kind", bound=np.generic)
-Ints = NDArray[np.signedinteger]
-
-Sums = Counter[tuple[str, str, str]]
-"""By (surface, arm, name of a sum in `per_user.sums`)."""
-
-USERS_AT_ONCE = 1 << 17
-"""Whose columns are multiplied at once, while they are near the processor."""
-
-_NONE = np.zeros(0, dtype=np.int64)
 
 NOBODY = -1
-"""The arm of a user who was not exposed on a surface."""
+"""The arm of a user who was not exposed on a surface, and the place of one who has none."""
 
-EXACT_IN_FLOATS = 2.0**53
-"""Whole numbers up to it are floats, and so are their sums up to it."""
-
-_NAMES = ("surfaces", "arms", "measures")
-_USER, _ORDER, _LEFT, _ARM, _KNOWN = "user_id", "order", "left", "arm", "known"
+_USER, _LEFT, _ARM, _ENTERED, _KNOWN = "user", "left", "arm", "entered", "known"
+_THROUGH = "through"
+_NOWHERE = np.zeros(0, dtype=np.intp)
+_WORDS = ("measures", "returns", "surfaces", "arms")
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,106 +31,172 @@ class Day:
     """What a day adds.
 
     Attributes:
-        entered: who was exposed on it, (user_id, surface, arm).
-        deeds: what users did, (user_id, surface, measures in whole steps).
-        before: what users had done before their exposure, (user_id, surface, known, measures); None where nothing is
-            new of that.
-        left: ids of users who were seen in a second arm on it.
+        entered: who was exposed on it.
+        deeds: what users did.
+        left: numbers of users who were seen in a second arm on it.
     """
 
-    entered: pa.Table
-    deeds: pa.Table
-    before: pa.Table | None = None
-    left: Sequence[str] = ()
+    entered: Entered
+    deeds: Deeds
+    left: Numbers = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
 
 
-@dataclass(frozen=True, eq=False)
-class _Part:
-    """Rows of a day: the places of their users, and which of them are of a surface."""
+class At(NamedTuple):
+    """Users on surfaces: places of the users, numbers of the surfaces, and places in a whole column; each (rows,)."""
 
-    rows: pa.Table
-    places: Ints
-    on: Mapping[str, Ints]
-
-    def places_on(self, surface: str) -> Ints:
-        return self.places[self.on.get(surface, _NONE)]
-
-    def column(self, surface: str, name: str) -> tuple[Ints, Ints]:
-        return self.places_on(surface), _numbers(self.rows[name])[self.on.get(surface, _NONE)]
+    users: Ints
+    surfaces: Ints
+    cells: Ints
 
 
-@dataclass(frozen=True, eq=False)
-class _Came:
-    """What a day adds, by the places of the users; see `Day`."""
+class Found(NamedTuple):
+    """Where the users of a day are: those who entered on it, and those who came."""
 
-    entered: _Part
-    deeds: _Part
-    before: _Part | None
-    left: Ints
-
-    @property
-    def parts(self) -> tuple[_Part, ...]:
-        return (self.entered, self.deeds, *(() if self.before is None else (self.before,)))
+    entered: At
+    came: At
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class Totals:
     """What users did, through a day.
 
     Attributes:
         measures: that are totalled.
-        users: their ids in bytes, as they came, (users,).
-        order: places of the users in the order of their ids, (users,).
+        returns: after how many days it is noted whether users were there.
+        users: their numbers, as they came, (users,).
         left: whether a second arm was seen, (users,).
-        surfaces: names of those that anybody was seen on.
+        surfaces: names, by number.
         arms: names, by number.
-        columns: by surface, each (users,): `arm` by number, `known`, `before_MEASURE` and `now_MEASURE`. Whole numbers
-            of as few bytes as hold them.
+        columns: each (surfaces, users): `arm` by number, the day they `entered` by its number, `known`,
+            `before_MEASURE`, `now_MEASURE` and `returned_DAYS`. Whole numbers of as few bytes as hold them.
+        through: number of the last day; the experiment's first has 0.
+        places: of users by their numbers, `NOBODY` for one without; only where days are taken.
     """
 
     measures: tuple[Measure, ...]
-    users: NDArray[np.bytes_]
-    order: Ints
+    returns: tuple[int, ...]
+    users: Numbers
     left: NDArray[np.bool_]
-    surfaces: tuple[str, ...] = ()
-    arms: tuple[str, ...] = ()
-    columns: Mapping[str, dict[str, Ints]] = field(default_factory=dict)
+    surfaces: list[str] = field(default_factory=list)
+    arms: list[str] = field(default_factory=list)
+    columns: dict[str, Ints] = field(default_factory=dict)
+    through: int = -1
+    places: Ints = field(default_factory=lambda: np.zeros(0, dtype=np.int32))
 
     @classmethod
-    def of_nobody(cls, measures: Sequence[Measure]) -> Totals:
+    def of_nobody(cls, measures: Iterable[Measure], returns: Iterable[int] = ()) -> Totals:
         """Return the totals before the first day."""
-        nobody = np.zeros(0, dtype=np.int64)
-        return cls(tuple(measures), np.array([], dtype=np.bytes_), nobody, nobody.astype(np.bool_))
+        kept, after = tuple(sorted(measures)), tuple(sorted(returns))
+        names = [_ARM, _ENTERED, _KNOWN, *(f"returned_{days}" for days in after)]
+        names += [f"{when}_{measure}" for measure in kept for when in ("before", "now")]
+        columns = {name: np.zeros((0, 0), dtype=np.int8) for name in names}
+        return cls(kept, after, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.bool_), columns=columns)
 
-    def sums(self, families: Families) -> Sums:
-        """Add up all users who count."""
-        found: Sums = Counter()
-        for surface in self.surfaces:
-            found.update(self._sums(families, surface, np.arange(len(self.left))))
-        return found
+    def tell(self, measures: Collection[Measure], returns: Collection[int]) -> bool:
+        """Tell whether they have some measures and returns."""
+        return set(measures) <= set(self.measures) and set(returns) <= set(self.returns)
 
-    def stepped(self, day: Day, families: Families) -> tuple[Totals, Sums]:
-        """Return the totals with a day more, and by how much it changed the sums of some columns."""
-        grown, came = self._grown(day)
-        touched = grown._touched(came)
-        was = {surface: grown._sums(families, surface, rows) for surface, rows in touched.items()}
-        grown._take(came)
-        change: Sums = Counter()
-        for surface, rows in touched.items():
-            change.update(grown._sums(families, surface, rows))
-            change.subtract(was[surface])
-        return grown, change
+    def with_room(self, numbers: Iterable[Numbers], *, users: int) -> Totals:
+        """Return a copy that takes days.
+
+        Args:
+            numbers: of everybody who comes on these days, in any order, also repeatedly.
+            users: how many there are in the shard; every number is below it.
+        """
+        places = self.placed(users).places
+        come = np.zeros(users, dtype=np.bool_)
+        for each in numbers:
+            come[each[places.take(each) == NOBODY]] = True
+        new = np.flatnonzero(come).astype(np.int32)
+        every: Numbers = np.concatenate([self.users, new])
+        places[new] = np.arange(len(self.users), len(every), dtype=np.int32)
+        columns = {name: _longer(values, len(every), fill=_empty(name)) for name, values in self.columns.items()}
+        left = _longer(self.left[None], len(every), fill=0)[0]
+        words = (list(self.surfaces), list(self.arms))
+        return Totals(self.measures, self.returns, every, left, *words, columns, self.through, places)
+
+    def placed(self, users: int) -> Totals:
+        """Return the same with the places of users, of whom there are so many in the shard."""
+        places = np.full(users, NOBODY, dtype=np.int32)
+        places[self.users] = np.arange(len(self.users), dtype=np.int32)
+        return replace(self, places=places)
+
+    @property
+    def needed(self) -> tuple[Measure, ...]:
+        """Measures that are needed of a day."""
+        return tuple(sorted({*self.measures, *(("impressions",) if self.returns else ())}))
+
+    def column(self, name: str) -> Ints:
+        """Return a column of all surfaces, one after another, (surfaces * users,); what is written there stays."""
+        return self.columns[name].reshape(-1)
+
+    def at(self, users: Numbers, surfaces: Words) -> At:
+        """Find users, by their numbers, on surfaces, of which some may be new."""
+        for name in surfaces.words:
+            if name not in self.surfaces:
+                self.surfaces.append(name)
+                self.columns = {of: np.concatenate([each, self._blank(of)]) for of, each in self.columns.items()}
+        number = np.array([self.surfaces.index(name) for name in surfaces.words], dtype=np.intp)
+        places = self.places.take(users)
+        cells = (number * len(self.users)).take(surfaces.codes) + places
+        return At(places, number.astype(np.int16).take(surfaces.codes), cells)
+
+    def at_cells(self, cells: Ints) -> At:
+        """Find users on surfaces by their places in a column."""
+        return At(cells % len(self.users), cells // len(self.users), cells)
+
+    def part(self, users: slice) -> Totals:
+        """Return the totals of some users who follow each other, that take no days."""
+        columns = {name: np.ascontiguousarray(each[:, users]) for name, each in self.columns.items()}
+        return replace(self, users=self.users[users], left=self.left[users], columns=columns)
+
+    def cells_of(self, numbers: Numbers) -> Ints:
+        """Return the places of users on every surface."""
+        surfaces = np.arange(len(self.surfaces))[:, None]
+        cells: Ints = (surfaces * len(self.users) + self.places[numbers]).reshape(-1)
+        return cells
+
+    def counting(self, at: At) -> Ints:
+        """Return the arm of users who count, by number, and `NOBODY` of others."""
+        return np.where(self.left.take(at.users), NOBODY, self.column(_ARM).take(at.cells))
+
+    def remember(self, done: Deeds) -> None:
+        """Add to what users had done before they entered."""
+        at = self.at(done.users, done.surfaces)
+        self.column(_KNOWN)[at.cells] = 1
+        for measure, values in done.measures.items():
+            self._add(f"before_{measure}", at.cells, values)
+
+    def forget_before(self, entered: Entered) -> None:
+        """Take away what is known of users from before they entered."""
+        at = self.at(entered.users, entered.surfaces)
+        for name in (_KNOWN, *(f"before_{measure}" for measure in self.measures)):
+            self.column(name)[at.cells] = 0
+
+    def find(self, day: Day) -> Found:
+        """Find the users of a day, of whom everyone has a place."""
+        entered = self.at(day.entered.users, day.entered.surfaces)
+        return Found(entered, self.at(day.deeds.users, day.deeds.surfaces))
+
+    def take(self, day: Day, found: Found | None = None) -> None:
+        """Take a day on, whose users may have been found before."""
+        entered, came = found or self.find(day)
+        self.through += 1
+        self.left[self.places[day.left]] = True
+        there = came.cells[day.deeds.measures["impressions"] > 0] if self.returns else came.cells
+        for days in (each for each in self.returns if each <= self.through):
+            back = there[self.column(_ENTERED).take(there) == self.through - days]
+            self.column(f"returned_{days}")[back] = 1
+        for measure in self.measures:
+            self._add(f"now_{measure}", came.cells, day.deeds.measures[measure])
+        self._enter(entered, day.entered.arms)
 
     def write(self, path: Path) -> None:
-        """Write the totals into a file of Arrow's, whose columns are read without being copied."""
-        named = {f"{surface}/{name}": each for surface in self.surfaces for name, each in self.columns[surface].items()}
-        arrays = [_fixed(self.users), *map(pa.array, (self.order, self.left.view(np.int8), *named.values()))]
-        told = {
-            "surfaces": "\n".join(self.surfaces),
-            "arms": "\n".join(self.arms),
-            "measures": "\n".join(self.measures),
-        }
-        rows = pa.table(arrays, names=[_USER, _ORDER, _LEFT, *named]).replace_schema_metadata(told)
+        """Write the totals into a file of Arrow's, an array a list, which are read without being copied."""
+        arrays: dict[str, Ints] = {_USER: self.users, _LEFT: self.left.view(np.int8), **self.columns}
+        words: Mapping[str, Iterable[object]] = {name: getattr(self, name) for name in _WORDS}
+        told = {name: "\n".join(map(str, of)) for name, of in words.items()} | {_THROUGH: str(self.through)}
+        rows = pa.table({name: _listed(each) for name, each in arrays.items()}).replace_schema_metadata(told)
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
 
@@ -162,201 +209,60 @@ class Totals:
             ValueError: where it is cut short.
         """
         rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
-        told = {key.decode(): tuple(value.decode().split("\n")) for key, value in rows.schema.metadata.items()}
-        surfaces, arms, measures = (tuple(filter(None, told[name])) for name in _NAMES)
-        columns: dict[str, dict[str, Ints]] = {surface: {} for surface in surfaces}
-        for name in rows.column_names[3:]:
-            surface, _, column = name.rpartition("/")
-            columns[surface][column] = _numbers(rows[name])
-        left = _numbers(rows[_LEFT]).view(np.bool_)
-        return cls(measures, _unfixed(rows[_USER]), _numbers(rows[_ORDER]), left, surfaces, arms, columns)
+        told = {name.decode(): words.decode() for name, words in rows.schema.metadata.items()}
+        measures, returns, surfaces, arms = (list(filter(None, told[name].split("\n"))) for name in _WORDS)
+        arrays = {name: numbers_of(rows[name].chunk(0).values) for name in rows.column_names}
+        users, left = arrays.pop(_USER), arrays.pop(_LEFT).view(np.bool_)
+        columns = {name: each.reshape(len(surfaces), len(users)) for name, each in arrays.items()}
+        through = int(told[_THROUGH])
+        return cls(tuple(measures), tuple(map(int, returns)), users, left, surfaces, arms, columns, through)
 
-    def _grown(self, day: Day) -> tuple[Totals, _Came]:
-        """Return a copy with room for what a day brings, and where that goes."""
-        tables = [day.entered, day.deeds, *([] if day.before is None else [day.before])]
-        named = [_ids(rows[_USER]) for rows in tables]
-        named.append(np.array([user.encode() for user in day.left], dtype=np.bytes_))
-        every = np.concatenate(named)
-        place, new = self._places(every)
-        ends = np.cumsum([len(each) for each in named])
-        *places, left = np.split(place, ends[:-1])
-        parts = [_Part(rows, of, _by_surface(rows)) for rows, of in zip(tables, places, strict=True)]
-        came = _Came(parts[0], parts[1], parts[2] if day.before is not None else None, left)
-        slots = np.searchsorted(self.users, new, sorter=self.order)
-        order = np.insert(self.order, slots, len(self.users) + np.arange(len(new)))
-        users = np.concatenate([self.users, new])
-        return self._with_room(came, users, order), came
+    def entered_before(self, days: int) -> Ints:
+        """Return the cells of users who entered so many days before the last one."""
+        return np.flatnonzero(self.column(_ENTERED) == self.through - days) if self.through >= days else _NOWHERE
 
-    def _places(self, ids: NDArray[np.bytes_]) -> tuple[Ints, NDArray[np.bytes_]]:
-        """Return the place of each id, and the ids that are new, sorted; these come after all others."""
-        at = np.searchsorted(self.users, ids, sorter=self.order)
-        standing = at < len(self.users)
-        place = np.full(len(ids), NOBODY, dtype=np.int64)
-        place[standing] = self.order[at[standing]]
-        standing[standing] = self.users[place[standing]] == ids[standing]
-        new = np.unique(ids[~standing])
-        place[~standing] = len(self.users) + np.searchsorted(new, ids[~standing])
-        return place, new
+    def _blank(self, name: str) -> Ints:
+        return np.full((1, len(self.users)), _empty(name), dtype=self.columns[name].dtype)
 
-    def _with_room(self, came: _Came, users: NDArray[np.bytes_], order: Ints) -> Totals:
-        """Return a copy with more users, and every surface and arm of a day."""
-        seen = sorted({surface for part in came.parts for surface in part.on})
-        surfaces = tuple(dict.fromkeys((*self.surfaces, *seen)))
-        arms = tuple(dict.fromkeys((*self.arms, *sorted(came.entered.rows[_ARM].unique().to_pylist()))))
-        empty = {name: np.zeros(0, dtype=np.int8) for name in self._column_names()}
-        columns = {
-            surface: {
-                name: _longer(values, len(users), fill=NOBODY if name == _ARM else 0)
-                for name, values in self.columns.get(surface, empty).items()
-            }
-            for surface in surfaces
-        }
-        left = _longer(self.left, len(users), fill=0)
-        return replace(self, users=users, order=order, left=left, surfaces=surfaces, arms=arms, columns=columns)
+    def _enter(self, at: At, arms: Words) -> None:
+        self.arms += [name for name in arms.words if name not in self.arms]
+        codes = np.array([self.arms.index(name) for name in arms.words], dtype=np.int16).take(arms.codes)
+        for name, values in ((_ARM, codes), (_ENTERED, np.full(len(codes), self.through))):
+            self._widen(name, values)
+            self.column(name)[at.cells] = values
 
-    def _column_names(self) -> Iterator[str]:
-        yield from (_ARM, _KNOWN)
-        for measure in self.measures:
-            yield from (f"before_{measure}", f"now_{measure}")
+    def _add(self, name: str, cells: Ints, values: Ints) -> None:
+        """Add to a column what users did, of whom most may have done nothing."""
+        some = np.flatnonzero(values)
+        if len(some) < len(values):
+            cells, values = cells[some], values[some]
+        total = self.column(name).take(cells) + values
+        self._widen(name, total)
+        self.column(name)[cells] = total
 
-    def _touched(self, came: _Came) -> dict[str, Ints]:
-        """Return whose columns a day may change, by surface."""
-        found = {}
-        for surface in self.surfaces:
-            touched = np.zeros(len(self.users), dtype=np.bool_)
-            for places in (came.left, came.entered.places_on(surface), came.deeds.places_on(surface)):
-                touched[places] = True
-            found[surface] = np.flatnonzero(touched)
-        return found
-
-    def _take(self, came: _Came) -> None:
-        """Take a day on; this object is not anybody else's yet."""
-        self.left[came.left] = True
-        arms = _whole(came.entered.rows[_ARM]).dictionary_encode()
-        number = np.array([self.arms.index(each) for each in arms.dictionary.to_pylist()], dtype=np.int16)
-        numbers = number[arms.indices.to_numpy()]
-        for surface in self.surfaces:
-            on = came.entered.on.get(surface, _NONE)
-            self._set(surface, _ARM, came.entered.places[on], numbers[on])
-            if came.before is not None:
-                for name in (_KNOWN, *self.measures):
-                    places, values = came.before.column(surface, name)
-                    self._set(surface, name if name == _KNOWN else f"before_{name}", places, values)
-            for measure in self.measures:
-                self._add(surface, f"now_{measure}", *came.deeds.column(surface, measure))
-
-    def _set(self, surface: str, name: str, places: Ints, values: Ints) -> None:
-        of = self.columns[surface]
-        of[name] = _wide_enough(of[name], values)
-        of[name][places] = values
-
-    def _add(self, surface: str, name: str, places: Ints, values: Ints) -> None:
-        of = self.columns[surface]
-        total = of[name][places].astype(np.int64) + values
-        of[name] = _wide_enough(of[name], total)
-        of[name][places] = total
-
-    def _sums(self, families: Families, surface: str, rows: Ints) -> Sums:
-        """Add up some users' columns on a surface, of those who count."""
-        found: Sums = Counter()
-        if not families:
-            return found
-        columns = sorted({column for family in families for column in family})
-        place = {name: number for number, name in enumerate(per_user.limb_names(columns), start=1)}
-        known = per_user.implied(families)
-        products = [(*pair, name) for pair, name in per_user.product_names(families).items() if pair not in known]
-        arms = np.where(self.left[rows], NOBODY, self.columns[surface][_ARM][rows])
-        for number, arm in enumerate(self.arms):
-            among = rows[arms == number]
-            product = np.zeros((1 + len(place), 1 + len(place)), dtype=np.int64)
-            for first in range(0, len(among), USERS_AT_ONCE):
-                product += _squared(self._limbs(surface, among[first : first + USERS_AT_ONCE], columns))
-            found[surface, arm, "n"] = int(product[0, 0])
-            found.update({(surface, arm, f"sum_{name}"): int(product[0, row]) for name, row in place.items()})
-            for one, other, name in products:
-                found[surface, arm, name] = int(product[place[one], place[other]])
-        return found
-
-    def _limbs(self, surface: str, rows: Ints, columns: Sequence[PerUser]) -> NDArray[np.float64]:
-        """Return 1 and the limbs of some columns of users, (1 + limbs, users)."""
-        of = self.columns[surface]
-        found = np.ones((1 + len(per_user.limb_names(columns)), len(rows)))
-        place = 1
-        for column in columns:
-            stored = f"{'now' if column.source == 'during' else 'before'}_{stored_as(column)}"
-            whole = of[_KNOWN if column.name == _KNOWN else stored][rows]
-            if len(per_user.limbs_of(column)) == 1:
-                found[place] = whole > 0 if column.name == "clicked" else whole
-                place += 1
-            else:
-                whole = whole.astype(np.int64)
-                found[place], found[place + 1] = whole >> per_user.LIMB_BITS, whole & (per_user.LIMB - 1)
-                place += 2
-        return found
+    def _widen(self, name: str, values: Ints) -> None:
+        """Let a column take as many bytes as some values need."""
+        if len(values):
+            needed = np.min_scalar_type(-int(np.abs(values).max()) - 1)
+            kind = np.promote_types(needed, self.columns[name].dtype)
+            self.columns[name] = self.columns[name].astype(kind, copy=False)
 
 
-def _squared(values: NDArray[np.float64]) -> Ints:
-    """Return x x' of whole numbers, (columns, users), exactly: in floats, which are faster, where these hold it."""
-    if max(values.max(initial=0.0), -values.min(initial=0.0)) ** 2 * values.shape[1] < EXACT_IN_FLOATS:
-        return (values @ values.T).astype(np.int64)
-    whole = values.astype(np.int64)
-    product: Ints = whole @ whole.T
-    return product
-
-
-def _ids(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
-    """Return the ids of users as bytes of one width.
-
-    Raises:
-        StoreError: for an id that ends with a zero byte, which no width can tell from a shorter one.
-    """
-    ids = _whole(column).cast(pa.binary())
-    offsets = np.frombuffer(ids.buffers()[1], dtype=np.int32)[ids.offset : ids.offset + len(ids) + 1]
-    width = int(offsets[1] - offsets[0]) if len(ids) else 0
-    if width and np.all(np.diff(offsets) == width):
-        found = np.frombuffer(ids.buffers()[2], dtype=f"S{width}", count=len(ids), offset=int(offsets[0]))
-    else:
-        found = np.array(ids.to_pylist(), dtype=np.bytes_)
-    if np.char.str_len(found).sum() != (int(offsets[-1] - offsets[0]) if len(ids) else 0):
-        raise StoreError("a user's id ends with a zero byte, which PostgreSQL would refuse too; record it without")
-    return found
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    """Return a column in one piece, without a copy where it is one."""
-    return column.chunk(0) if column.num_chunks == 1 else pa.concat_arrays([*column.chunks, pa.array([], column.type)])
-
-
-def _fixed(ids: NDArray[np.bytes_]) -> pa.Array:
-    """Return ids as Arrow keeps bytes of one width."""
-    kind = pa.binary(ids.dtype.itemsize)
-    return pa.Array.from_buffers(kind, len(ids), [None, pa.py_buffer(np.ascontiguousarray(ids))])
-
-
-def _unfixed(column: pa.ChunkedArray) -> NDArray[np.bytes_]:
-    whole = _whole(column)
-    return np.frombuffer(whole.buffers()[1], dtype=f"S{column.type.byte_width}", count=len(whole))
-
-
-def _numbers(column: pa.ChunkedArray) -> Ints:
-    return _whole(column).to_numpy(zero_copy_only=True)  # type: ignore[no-any-return]
-
-
-def _by_surface(rows: pa.Table) -> Mapping[str, Ints]:
-    """Return the places of the rows of each surface."""
-    surfaces = _whole(rows["surface"]).dictionary_encode()
-    numbers = surfaces.indices.to_numpy()
-    return {name: np.flatnonzero(numbers == number) for number, name in enumerate(surfaces.dictionary.to_pylist())}
+def _empty(name: str) -> int:
+    return NOBODY if name in (_ARM, _ENTERED) else 0
 
 
 def _longer(values: NDArray[_Kind], length: int, *, fill: int) -> NDArray[_Kind]:
-    """Return a copy of so many values, the new ones alike."""
-    return np.concatenate([values, np.full(length - len(values), fill, dtype=values.dtype)])
+    """Return a copy of (rows, users) with more users, the new ones alike."""
+    found = np.empty((len(values), length), dtype=values.dtype)
+    found[:, : values.shape[1]] = values
+    found[:, values.shape[1] :] = fill
+    return found
 
 
-def _wide_enough(values: Ints, new: Ints) -> Ints:
-    """Return values with as many bytes as new ones among them need."""
-    if len(new) == 0:
-        return values
-    needed = np.promote_types(np.min_scalar_type(-int(abs(new).max()) - 1), values.dtype)
-    return values if needed == values.dtype else values.astype(needed)
+def _listed(values: Ints) -> pa.Array:
+    """Return an array as one list of Arrow's."""
+    kind = pa.from_numpy_dtype(values.dtype)
+    items = pa.Array.from_buffers(kind, values.size, [None, pa.py_buffer(np.ascontiguousarray(values))])
+    ends = pa.py_buffer(np.array([0, values.size], dtype=np.int64))
+    return pa.Array.from_buffers(pa.large_list(kind), 1, [None, ends], children=[items])

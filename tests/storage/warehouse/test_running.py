@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from shutil import rmtree
 from time import time
 
-import pyarrow as pa
 import pytest
 
 from ab_platform.analysis.readout import population_of
 from ab_platform.events import Click, Impression, Watch, event_id
+from ab_platform.storage.archive import shards_of
 from ab_platform.storage.archive.forgetting import forget
 from ab_platform.storage.per_user import PerUser
 from ab_platform.storage.per_user_statements import Cell
@@ -21,39 +21,25 @@ from ab_platform.storage.population import Population
 from ab_platform.storage.store import Store, open_store
 from ab_platform.storage.warehouse import ArchiveReads
 from ab_platform.storage.warehouse.duck import Duck
-from ab_platform.storage.warehouse.engine import Source
-from ab_platform.storage.warehouse.totals import Totals
+from ab_platform.storage.warehouse.shard_days import ShardDays
+from ab_platform.storage.warehouse.totals import Day, Totals
 from tests.analysis.made import DATASET, KEY, START
 from tests.analysis.test_warehouse import RULES, world
 from tests.storage.warehouse.exported import AT, FAMILIES, exported
 
 FIRST = START.date()
-OF_A_DAY, OF_THE_TIME_BEFORE = 2, 1
-"""Queries."""
+EVERY_SHARD = {0, 1, 2}
 
 DAYS = [FIRST + timedelta(days=day) for day in range(6)]
 
 
-class Counting(Duck):
-    """DuckDB that says what was asked of it."""
-
-    def __init__(self, beside: Path) -> None:
-        super().__init__(beside)
-        self.asked: list[str] = []
-        self.files: set[Path] = set()
-
-    def answer(self, query: str, sources: Sequence[Source]) -> pa.Table:
-        self.asked.append(query)
-        self.files |= {path for source in sources for path in source.files}
-        return super().answer(query, sources)
-
-
 class Kept:
-    """A store, its archive, and an engine that counts."""
+    """A store, its archive, and which days of which shards were gone through."""
 
     def __init__(self, store: Store, folder: Path) -> None:
         self.store, self.folder = store, folder
-        self.engine = Counting(folder.parent)
+        self.engine = Duck(folder.parent)
+        self.read: list[tuple[date, int]] = []
         self.publish()
 
     def publish(self) -> None:
@@ -63,15 +49,23 @@ class Kept:
     def population(self, day: date) -> Population:
         return population_of(self.store, self.store.experiment(KEY), day)
 
-    def equal(self, day: date) -> int:
-        """Require the digits of the database, and return how many queries that took."""
-        self.engine.asked.clear()
-        self.engine.files.clear()
+    def equal(self, day: date) -> dict[date, set[int]]:
+        """Require the digits of the database, and return which shards of which days that went through."""
+        self.read.clear()
         assert self.cells(day) == self.store.cells(self.population(day), FAMILIES)
-        return len(self.engine.asked)
+        return {day: {shard for of, shard in self.read if of == day} for day, _ in self.read}
 
-    def cells(self, day: date) -> tuple[Cell, ...]:
-        return self.reads.cells(self.population(day), FAMILIES)
+    def cells(self, day: date, families: Sequence[Sequence[PerUser]] = FAMILIES) -> tuple[Cell, ...]:
+        with pytest.MonkeyPatch.context() as patched:
+            patched.setattr(ShardDays, "day", self._noting(ShardDays.day))
+            return self.reads.cells(self.population(day), families)
+
+    def _noting(self, read: Callable[[ShardDays, date, Totals], Day]) -> Callable[[ShardDays, date, Totals], Day]:
+        def noted(days: ShardDays, day: date, totals: Totals) -> Day:
+            self.read.append((day, days.shard))
+            return read(days, day, totals)
+
+        return noted
 
     def totals(self) -> set[str]:
         return {str(path.relative_to(self.folder)) for path in self.folder.glob("running/*/*/*.arrow")}
@@ -104,29 +98,28 @@ def test_day_after_day_gives_what_all_users_at_once_give(store: Store, tmp_path:
 
 def test_days_that_were_skipped_are_gone_through_with_the_next_one(kept: Kept) -> None:
     kept.equal(DAYS[1])
-    assert kept.equal(DAYS[4]) == 3 * OF_A_DAY
+    assert set(kept.equal(DAYS[4])) == set(DAYS[2:5])
 
 
-def test_a_day_more_asks_of_that_day_alone(kept: Kept) -> None:
+def test_a_day_more_reads_that_day_alone(kept: Kept) -> None:
     kept.equal(DAYS[3])
-    assert kept.equal(DAYS[4]) == OF_A_DAY
-    assert all(f"day={DAYS[4]}" in str(path) for path in kept.engine.files)
+    assert kept.equal(DAYS[4]) == {DAYS[4]: EVERY_SHARD}
 
 
-def test_a_day_that_was_looked_at_before_asks_nothing_of_the_engine(kept: Kept) -> None:
+def test_a_day_that_was_looked_at_before_reads_no_user(kept: Kept) -> None:
     kept.equal(DAYS[2])
     kept.equal(DAYS[4])
     kept.publish()
-    assert kept.equal(DAYS[2]) == 0
-    assert kept.equal(DAYS[4]) == 0
+    assert not kept.equal(DAYS[2])
+    assert not kept.equal(DAYS[4])
 
 
 def test_columns_that_were_not_asked_for_before_are_added_up_from_the_totals_that_are_there(kept: Kept) -> None:
     kept.equal(DAYS[4])
-    kept.engine.asked.clear()
+    kept.read.clear()
     one = FAMILIES[1][::-1], FAMILIES[0], FAMILIES[2]
     assert kept.reads.cells(kept.population(DAYS[4]), one) == kept.store.cells(kept.population(DAYS[4]), one)
-    assert not kept.engine.asked
+    assert not kept.read
 
 
 def test_a_late_event_makes_its_users_shard_anew_from_its_day_on(kept: Kept) -> None:
@@ -135,7 +128,9 @@ def test_a_late_event_makes_its_users_shard_anew_from_its_day_on(kept: Kept) -> 
     before = kept.totals()
     late(kept.store, DAYS[3])
     kept.publish()
-    assert kept.equal(DAYS[4]) == 2 * OF_A_DAY
+    gone_through = kept.equal(DAYS[4])
+    assert set(gone_through) == set(DAYS[3:5])
+    assert all(len(shards) == 1 for shards in gone_through.values())
     new = kept.totals() - before
     assert {path.split("/")[2] for path in new} == {f"day={day}" for day in DAYS[3:5]}
     assert len({path.split("/")[3][:2] for path in new}) == 1
@@ -170,15 +165,30 @@ def test_an_event_of_the_time_before_makes_its_users_shard_anew(kept: Kept) -> N
     before = kept.totals()
     late(kept.store, FIRST - timedelta(days=6), experiment="before")
     kept.publish()
-    assert kept.equal(DAYS[4]) == 5 * OF_A_DAY + OF_THE_TIME_BEFORE
+    gone_through = kept.equal(DAYS[4])
+    assert set(gone_through) == set(DAYS[:5])
+    assert all(len(shards) == 1 for shards in gone_through.values())
     assert len(kept.totals() - before) == 3
 
 
-def test_after_the_end_all_users_at_once_are_added_up_unless_totals_are_there(kept: Kept) -> None:
-    assert kept.equal(DAYS[5]) == 1
-    assert not kept.totals()
+def test_after_the_end_totals_are_kept_through_the_last_day_alone(kept: Kept) -> None:
+    assert set(kept.equal(DAYS[5])) == set(DAYS)
+    assert {path.split("/")[2] for path in kept.totals()} == {f"day={DAYS[5]}"}
+
+
+def test_a_question_with_fewer_columns_makes_no_totals(kept: Kept) -> None:
     kept.equal(DAYS[4])
-    assert kept.equal(DAYS[5]) == OF_A_DAY
+    kept.read.clear()
+    fewer = (FAMILIES[0],)
+    assert kept.cells(DAYS[4], fewer) == kept.store.cells(kept.population(DAYS[4]), fewer)
+    assert not kept.read
+
+
+def test_a_question_with_more_columns_makes_totals_of_all_that_was_asked(kept: Kept) -> None:
+    for families in ((FAMILIES[0],), (FAMILIES[1],), FAMILIES):
+        kept.read.clear()
+        assert kept.cells(DAYS[4], families) == kept.store.cells(kept.population(DAYS[4]), families)
+    assert not kept.read
 
 
 def test_totals_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -> None:
@@ -189,26 +199,29 @@ def test_totals_and_sums_that_are_lost_or_cut_short_are_made_again(kept: Kept) -
     rmtree(kept.folder / "running" / KEY / f"day={DAYS[4]}")
     for path in kept.folder.glob(f"running/*/day={DAYS[3]}/*"):
         path.write_bytes(path.read_bytes()[:-9])
-    assert kept.equal(DAYS[4]) == 2 * OF_A_DAY
-
-
-def test_many_users_are_read_a_few_shards_at_a_time(kept: Kept, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ab_platform.storage.warehouse.running.ROWS_TOGETHER", 1)
-    assert kept.equal(DAYS[4]) == (5 * OF_A_DAY + OF_THE_TIME_BEFORE) * kept.archive.shards
+    assert set(kept.equal(DAYS[4])) == set(DAYS[3:5])
 
 
 def test_nothing_of_an_erased_user_is_left_in_totals(kept: Kept) -> None:
     kept.equal(DAYS[4])
     user, _ = somebody(kept.store, KEY)
     every = list(kept.folder.glob("running/*/*/*.arrow"))
-    theirs = {path for path in every if user.encode() in Totals.read(path).users.tolist()}
+    [shard] = shards_of([user], kept.archive.shards)
+    theirs = {path for path in every if path.name.startswith(f"{shard:02d}-")}
     assert len(theirs) == 3
+    [numbers] = kept.folder.glob(f"numbers/{shard:02d}-*")
+    assert user.encode() in (numbers / "users.arrow").read_bytes()
     killed = next(iter(theirs))
     cut_short = killed.with_name(f".{killed.name}.4711")
     cut_short.write_bytes(killed.read_bytes()[:-9])
     forget(kept.archive, user, at=AT)
     assert set(kept.folder.glob("running/*/*/*.arrow")) == set(every) - theirs
     assert not cut_short.exists()
+    assert not numbers.exists()
+    kept.reads = ArchiveReads(kept.store, kept.archive, kept.engine)
+    kept.cells(DAYS[4])
+    [numbers] = kept.folder.glob(f"numbers/{shard:02d}-*")
+    assert user.encode() not in (numbers / "users.arrow").read_bytes()
 
 
 def test_ids_of_users_may_be_of_any_length_and_letters(store: Store, tmp_path: Path) -> None:

@@ -1,110 +1,98 @@
-"""Totals of users take days on, add up exactly, and are read from files as they were written."""
+"""Totals of users take days on, and are read from files as they were written."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 import pytest
 
-from ab_platform.errors import StoreError
-from ab_platform.metrics import Measure
-from ab_platform.storage.per_user import KNOWN_BEFORE, PerUser, product_names
-from ab_platform.storage.warehouse.totals import Day, Sums, Totals
-
-CLICKS, WATCHED = PerUser("clicks"), PerUser("watch_seconds")
-FAMILIES = ((CLICKS, PerUser("clicks", "before"), KNOWN_BEFORE), (WATCHED,))
-MEASURES: tuple[Measure, ...] = ("clicks", "watch_seconds")
-WORDS = {"user_id", "surface", "arm"}
-HOME = "home_card"
+from ab_platform.storage.warehouse.totals import NOBODY, Totals
+from tests.storage.warehouse.totals_made import HOME, MEASURES, USERS, day, did, entered, numbers, ready
 
 
-def rows(names: str, *values: tuple[object, ...]) -> pa.Table:
-    columns = names.split()
-    kinds = pa.schema([(name, pa.string() if name in WORDS else pa.int64()) for name in columns])
-    return pa.Table.from_pylist([dict(zip(columns, each, strict=True)) for each in values], schema=kinds)
+def test_what_users_did_on_several_days_is_added_up() -> None:
+    totals = ready()
+    totals.take(day(entered(("bob", "new"), ("ann", "old")), did(("ann", 2, 70_000), ("bob", 1, 0))))
+    totals.take(day(entered(("eve", "old")), did(("ann", 1, 5), ("eve", 4, 1))))
+    assert totals.columns["now_clicks"].tolist() == [[3, 1, 4, 0]]
+    assert totals.columns["now_watch_seconds"].tolist() == [[70_005, 0, 1, 0]]
+    assert totals.columns["entered"].tolist() == [[0, 0, 1, NOBODY]]
+    assert [totals.arms[code] for code in totals.columns["arm"][0, :3]] == ["old", "new", "old"]
 
 
-def entered(*users: tuple[str, str]) -> pa.Table:
-    return rows("user_id surface arm", *((user, HOME, arm) for user, arm in users))
+def test_surfaces_are_told_apart() -> None:
+    totals = ready()
+    totals.take(day(entered(("ann", "new")), did(("ann", 2, 0))))
+    totals.take(day(entered(("ann", "new"), on="movie_card"), did(("ann", 5, 0), on="movie_card")))
+    assert totals.surfaces == [HOME, "movie_card"]
+    assert totals.columns["now_clicks"][:, 0].tolist() == [2, 5]
+    assert totals.columns["entered"][:, 0].tolist() == [0, 1]
 
 
-def did(*users: tuple[str, int, int]) -> pa.Table:
-    return rows("user_id surface clicks watch_seconds", *((user, HOME, *values) for user, *values in users))
-
-
-def product(one: str, other: str) -> str:
-    return product_names(FAMILIES)[one, other]
-
-
-def after(*days: Day) -> tuple[Totals, Sums]:
-    totals, sums = Totals.of_nobody(MEASURES), Sums()
-    for day in days:
-        totals, change = totals.stepped(day, FAMILIES)
-        sums.update(change)
-    return totals, sums
-
-
-def test_the_changes_of_days_add_up_to_the_sums_of_all_users() -> None:
-    past = rows("user_id surface known clicks watch_seconds", ("ann", HOME, 1, 5, 0), ("eve", HOME, 1, 9, 0))
-    totals, sums = after(
-        Day(entered(("bob", "new"), ("ann", "new")), did(("ann", 2, 70_000), ("bob", 1, 0)), past),
-        Day(entered(("eve", "old")), did(("ann", 1, 70_000), ("eve", 4, 1))),
-        Day(entered(), did(("bob", 1, 0)), left=("eve",)),
-    )
-    assert +sums == +totals.sums(FAMILIES)
-    assert sums[HOME, "new", "n"] == 2
-    assert sums[HOME, "old", "n"] == 0
-    assert sums[HOME, "new", "sum_during_clicks"] == 3 + 2
-    assert sums[HOME, "new", product("during_clicks", "during_clicks")] == 3 * 3 + 2 * 2
-    assert sums[HOME, "new", product("before_clicks", "during_clicks")] == 3 * 5
-    high, low = divmod(140_000, 65_536)
-    assert sums[HOME, "new", product("during_watch_seconds_high", "during_watch_seconds_low")] == high * low
-
-
-def test_what_users_did_before_they_entered_counts_once_they_have() -> None:
-    totals, sums = after(Day(entered(), did(("ann", 2, 0))), Day(entered(("ann", "new")), did(("ann", 1, 0))))
-    assert sums[HOME, "new", "sum_during_clicks"] == 3
-    assert totals.users.tolist() == [b"ann"]
+def test_users_keep_their_places_as_new_ones_come() -> None:
+    totals = Totals.of_nobody(MEASURES).with_room([numbers(["zoe"])], users=len(USERS))
+    totals.take(day(entered(("zoe", "new")), did(("zoe", 2, 0))))
+    more = totals.with_room([numbers(["ann", "zoe", "ann"])], users=len(USERS))
+    more.take(day(None, did(("zoe", 1, 0), ("ann", 7, 0))))
+    assert more.users.tolist() == numbers(["zoe", "ann"]).tolist()
+    assert more.columns["now_clicks"].tolist() == [[3, 7]]
+    assert totals.columns["now_clicks"].tolist() == [[2]]
 
 
 def test_whole_numbers_take_as_many_bytes_as_they_need() -> None:
-    totals, _ = after(Day(entered(("ann", "new")), did(("ann", 100, 3))))
-    assert totals.columns[HOME]["now_clicks"].dtype == np.int8
-    totals, _ = totals.stepped(Day(entered(), did(("ann", 100, 1 << 40))), FAMILIES)
-    assert totals.columns[HOME]["now_clicks"].tolist() == [200]
-    assert totals.columns[HOME]["now_watch_seconds"].tolist() == [(1 << 40) + 3]
+    totals = ready()
+    totals.take(day(entered(("ann", "new")), did(("ann", 100, 3))))
+    assert totals.columns["now_clicks"].dtype == np.int8
+    totals.take(day(None, did(("ann", 100, 1 << 40))))
+    assert totals.columns["now_clicks"][0, 0] == 200
+    assert totals.columns["now_watch_seconds"][0, 0] == (1 << 40) + 3
 
 
-def test_products_beyond_what_floats_hold_are_exact() -> None:
-    many = (1 << 40) + 1
-    _, sums = after(Day(entered(("ann", "new")), did(("ann", 3, many * 65_536 + 7))))
-    assert sums[HOME, "new", product("during_watch_seconds_high", "during_watch_seconds_low")] == 7 * many
+def test_it_is_noted_who_was_there_so_many_days_after_the_exposure() -> None:
+    totals = ready(returns=[1, 2])
+    totals.take(day(entered(("ann", "new")), did(("ann", 0, 0), ("bob", 0, 0))))
+    totals.take(day(entered(("eve", "new")), did(("ann", 0, 0), ("eve", 0, 0))))
+    totals.take(day(None, did(("eve", 0, 0))))
+    assert totals.columns["returned_1"].tolist() == [[1, 0, 1, 0]]
+    assert totals.columns["returned_2"].tolist() == [[0, 0, 0, 0]]
+
+
+def test_what_was_done_before_can_be_remembered_and_forgotten() -> None:
+    totals = ready()
+    totals.remember(did(("ann", 5, 1), ("eve", 0, 2)))
+    totals.remember(did(("ann", 1, 1)))
+    assert totals.columns["before_clicks"].tolist() == [[6, 0, 0, 0]]
+    assert totals.columns["known"].tolist() == [[1, 0, 1, 0]]
+    totals.forget_before(entered(("ann", "new")))
+    assert totals.columns["before_clicks"].tolist() == [[0, 0, 0, 0]]
+    assert totals.columns["known"].tolist() == [[0, 0, 1, 0]]
 
 
 def test_totals_are_read_as_they_were_written(tmp_path: Path) -> None:
-    totals, _ = after(Day(entered(("bob", "new"), ("a longer name, ü", "old")), did(("bob", 2, 5)), left=("bob",)))
+    totals = ready(returns=[7])
+    totals.take(day(entered(("bob", "new"), ("zoe", "old")), did(("bob", 2, 5)), left=["bob"]))
     totals.write(tmp_path / "totals")
     found = Totals.read(tmp_path / "totals")
-    assert found.users.tolist() == totals.users.tolist()
-    assert found.left.tolist() == totals.left.tolist()
-    assert (found.surfaces, found.arms, found.measures) == (totals.surfaces, totals.arms, totals.measures)
-    assert found.sums(FAMILIES) == totals.sums(FAMILIES)
-    again, _ = found.stepped(Day(entered(), did(("bob", 2, 5))), FAMILIES)
-    assert again.columns[HOME]["now_clicks"].max() == 4
+    assert (found.users.tolist(), found.left.tolist()) == (totals.users.tolist(), totals.left.tolist())
+    for name in ("measures", "returns", "surfaces", "arms", "through"):
+        assert getattr(found, name) == getattr(totals, name)
+    assert {name: of.tolist() for name, of in found.columns.items()} == {
+        name: of.tolist() for name, of in totals.columns.items()
+    }
+    again = found.with_room([], users=len(USERS))
+    again.take(day(None, did(("bob", 2, 5))))
+    assert again.columns["now_clicks"].max() == 4
+
+
+def test_totals_of_nobody_are_read_as_they_were_written(tmp_path: Path) -> None:
+    Totals.of_nobody(MEASURES).write(tmp_path / "totals")
+    assert len(Totals.read(tmp_path / "totals").users) == 0
 
 
 @pytest.mark.parametrize("cut", [1, 300])
 def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, cut: int) -> None:
-    totals, _ = after(Day(entered(("bob", "new")), did(("bob", 2, 5))))
-    totals.write(tmp_path / "totals")
+    ready().write(tmp_path / "totals")
     (tmp_path / "totals").write_bytes((tmp_path / "totals").read_bytes()[:-cut])
     with pytest.raises((OSError, ValueError)):
         Totals.read(tmp_path / "totals")
-
-
-@pytest.mark.parametrize("others", [[], ["a longer one"]])
-def test_an_id_that_ends_with_a_zero_byte_is_refused(others: list[str]) -> None:
-    with pytest.raises(StoreError, match="zero byte"):
-        after(Day(entered(*((user, "new") for user in ["bob\0", *others])), did()))
