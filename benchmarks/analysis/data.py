@@ -22,6 +22,7 @@ from ab_platform.simulation.archived import simulate_into
 from ab_platform.simulation.visits import Slates, draw_slates, draw_users
 from ab_platform.simulation.worlds import World
 from ab_platform.storage.archive import ArchivedFile, Part, TableName, arrow_schema, shards_of
+from ab_platform.storage.archive.numbering import Numbering
 from ab_platform.storage.store import open_store
 from benchmarks.analysis.world import DAYS, END, PLAN, Data, Week, launch, weeks
 
@@ -33,15 +34,20 @@ Parts = Mapping[tuple[TableName, date], Part]
 
 
 def make(data: Data, *, processes: int = 1) -> None:
-    """Draw the users where they are not there yet, and launch the experiments.
+    """Draw the users where they are not there yet, launch the experiments, and number users as archiving does.
 
     Args:
         data: what is wanted.
         processes: that draw shards side by side; the files are the same however many.
     """
     done = data.folder / f"drawn-{data.users}-{data.experiments}-{data.seed}"
-    if done.exists():
-        return
+    if not done.exists():
+        _draw_anew(data, processes)
+        done.touch()
+    Numbering(data.archive).number(file for day in data.days for file in day.files)
+
+
+def _draw_anew(data: Data, processes: int) -> None:
     with closing(open_store(data.launches, migrate=True)) as store:
         if data.experiments == 1:
             plan = replace(PLAN, users=data.users, seed=data.seed, archived="user_days")
@@ -49,7 +55,6 @@ def make(data: Data, *, processes: int = 1) -> None:
         else:
             launch(store, data)
             _draw_all(data, processes)
-    done.touch()
 
 
 def _draw_all(data: Data, processes: int) -> None:

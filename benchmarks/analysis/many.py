@@ -10,7 +10,7 @@ from benchmarks.analysis import data as drawn
 from benchmarks.analysis.measuring import Once, Tell, once
 from benchmarks.analysis.world import Data
 
-CONTENDER = "duckdb"
+CONTENDER = "archive"
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from benchmarks.analysis.truth import Known, known
 from benchmarks.arms.rates import processor
 from benchmarks.arms.tables import table
 
-FLOOR, DUCKDB, TOTALS, INCREMENTAL = "floor", "duckdb", "totals", "incremental"
+FLOOR, ARCHIVE, QUERY, TOTALS, INCREMENTAL = "floor", "archive", "query", "totals", "incremental"
 PAPER_USERS = 25_000_000
 MOST_SECONDS, MOST_MEMORY, MOST_OF_FLOOR, MOST_OF_FULL, MOST_OF_ONE = 60.0, 4e9, 2.0, 0.1, 3.0
 
@@ -64,7 +64,7 @@ def many_section(found: Many, *, command: str) -> str:
 
 
 def bars(found: Sequence[Measured]) -> list[Bar]:
-    """Return what is asked, of the largest size at which ours was asked on DuckDB, and whether all agree."""
+    """Return what is asked, of the largest size at which ours was asked over the archive, and whether all agree."""
     rows = list(_speed(found))
     compared = agreements(found)
     ours = [each for each in compared if contender(each.contender).ours]
@@ -105,14 +105,19 @@ def _opening(found: Sequence[Measured], command: str, seconds: float) -> str:
 
 
 def _speed(found: Sequence[Measured]) -> Iterator[Bar]:
-    ours = [each for each in found if each.contender == DUCKDB and each.rounds]
+    ours = [each for each in found if each.contender == ARCHIVE and each.rounds]
     if not ours:
         return
     most = ours[-1]
     enough = most.users >= PAPER_USERS
-    of, where = f"{most.users:,} users", "DuckDB over the archive"
+    of = f"{most.users:,} users"
     quick, small = most.seconds < MOST_SECONDS, most.memory < MOST_MEMORY
-    yield f"{of} in under {MOST_SECONDS:g} s, {where}", f"{most.seconds:.1f} s", quick if enough else None
+    yield f"{of} in under {MOST_SECONDS:g} s, over the archive", f"{most.seconds:.1f} s", quick if enough else None
+    query = _at(found, QUERY, most.users)
+    if query is not None:
+        quick = query.seconds < MOST_SECONDS
+        asked = f"{of} in under {MOST_SECONDS:g} s, as a query of DuckDB"
+        yield asked, f"{query.seconds:.1f} s", quick if enough else None
     yield f"{of} in under {MOST_MEMORY / 1e9:g} GB", f"{most.memory / 1e9:.2f} GB", small if enough else None
     floor = _at(found, FLOOR, most.users)
     if floor is not None:

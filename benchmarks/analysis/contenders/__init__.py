@@ -7,7 +7,18 @@ from typing import cast
 
 from benchmarks.analysis.answers import Contender
 
-NAMES = ("floor", "duckdb", "totals", "incremental", "spark", "postgresql", "sqlite", "tea_tasting", "growthbook")
+NAMES = (
+    "floor",
+    "archive",
+    "totals",
+    "incremental",
+    "query",
+    "spark",
+    "postgresql",
+    "sqlite",
+    "tea_tasting",
+    "growthbook",
+)
 """In the order of the table. A further one is a module with a `CONTENDER`, and its name here."""
 
 

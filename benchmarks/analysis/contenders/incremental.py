@@ -1,4 +1,4 @@
-"""Ours on DuckDB the day after: all days but the last are in running totals, and the last is added."""
+"""Ours the day after: all days but the last are in running totals, and the last is added."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.analysis.world import Data
 class Incremental(Contender):
     """Ours, a day's increment."""
 
-    name = "ours, DuckDB, a day more"
+    name = "ours, a day more"
     ours = True
     told = (
         "The same answer where the day before was analysed: running totals of the users stand, and those who came on "

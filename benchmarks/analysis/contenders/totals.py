@@ -1,4 +1,4 @@
-"""Ours on DuckDB over running totals: they stand through the last day, and all users are added up."""
+"""Ours over running totals: they stand through the last day, and all users are added up."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.analysis.world import Data
 class Totals(Contender):
     """Ours, a new question of all days."""
 
-    name = "ours, DuckDB, running totals"
+    name = "ours, running totals"
     ours = True
     told = (
         "The same answer from the running totals of users through the last day, as when a metric is new: what each "

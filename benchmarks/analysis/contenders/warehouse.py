@@ -6,6 +6,9 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from datetime import date
 
+import ibis.backends.sql.compilers  # noqa: F401 - what a query is written with is loaded with the first one
+import pandas as pd  # noqa: F401 - pyarrow loads it with the first table
+
 from ab_platform.storage.archive import Archive
 from ab_platform.storage.store import open_store
 from ab_platform.storage.warehouse import ArchiveReads, Engine
