@@ -107,9 +107,7 @@ def archive(
         wanted = sorted(day for day in set(due) if days is None or day in days)
         for lying in set(into.lying()) - set(into.published()) | set(wanted):
             into.sweep(lying)
-        done = tuple(_done(store, into, day, at, _telling(progress, place, wanted)) for place, day in enumerate(wanted))
-        Numbering(into).number(file for day in wanted if (of := into.day(day)) for file in of.files)
-    return done
+        return tuple(_done(store, into, day, at, _telling(progress, place, wanted)) for place, day in enumerate(wanted))
 
 
 def verify(store: Store, of: Archive, *, at: datetime, wait_seconds: float = WAIT_SECONDS) -> tuple[Damaged, ...]:
@@ -178,6 +176,7 @@ def _done(store: Store, into: Archive, day: date, at: datetime, tell: Callable[[
     made = export(store, into, day, at=at, on_table=tell)
     if made.day is None:
         return DayDone(day, "withdrawn", 0, 0, 0, 0, monotonic() - begin)
+    Numbering(into).number(made.day.files)
     events, exposures, user_days = (made.day.rows(table) for table in TABLES)
     size = sum(file.size for file in made.day.files)
     state: State = "published" if made.changed else "unchanged"

@@ -21,6 +21,7 @@ from ab_platform.storage import day_rows
 from ab_platform.storage.archive import Archive, shards_of
 from ab_platform.storage.archive.exporting import export
 from ab_platform.storage.archive.locking import alone
+from ab_platform.storage.archive.numbering import NUMBERED, Numbering
 from ab_platform.storage.connection import writing
 from ab_platform.storage.schema import events, experiments, exposures, open_user_days, user_days
 from ab_platform.storage.store import Store, open_store
@@ -80,6 +81,14 @@ def test_the_archive_holds_every_row_of_the_database_in_order(
         rows = [tuple(row.values()) for row in pq.read_table(path, columns=["experiment", "user_id"]).to_pylist()]
         assert rows == sorted(rows)
         assert {key for key, _ in rows} == set(KEYS)
+
+
+def test_the_users_of_every_archived_row_have_numbers(store: Store, into: Archive) -> None:
+    archive(store, into, at=LATER)
+    numbering = Numbering(into)
+    files = [file for each in into.days() for table in NUMBERED for file in each.of(table)]
+    assert files
+    assert all(len(numbering.of(file)) == file.rows for file in files)
 
 
 def test_a_repetition_changes_nothing_and_a_change_only_its_days(store: Store, into: Archive) -> None:
@@ -246,7 +255,7 @@ def test_an_erased_user_leaves_every_day_and_only_the_files_of_one_shard_change(
     gone = {path for path in files if not path.exists()}
     assert len({path.name[:2] for path in gone}) == 1
     assert len(gone) == 7  # events and user-days of three days, exposures of one
-    assert not any(b"u004" in path.read_bytes() for path in into.folder.glob("*/day=*/*"))
+    assert not any(b"u004" in path.read_bytes() for of in ("*/day=*/*", "numbers/*/*") for path in into.folder.glob(of))
     assert [now.day for now, was in zip(into.days(), before, strict=True) if now != was] == [day(0), day(1), day(2)]
     assert (theirs.exists(), others.exists()) == (False, True)
     after_it = versions(into)
@@ -265,7 +274,7 @@ def test_an_erasure_goes_on_past_a_damaged_file_and_names_it(store: Store, into:
     (into.folder / file.path).write_bytes(b"PAR1")
     with pytest.raises(StoreError, match=f"{file.path}.* run `abp archive --verify`, then erase the user again"):
         erase(store, "u004", at=LATER, archive=into)
-    assert not any(b"u004" in path.read_bytes() for path in into.folder.glob("*/day=*/*"))
+    assert not any(b"u004" in path.read_bytes() for of in ("*/day=*/*", "numbers/*/*") for path in into.folder.glob(of))
     assert [each.mended for each in verify(store, into, at=LATER)] == [True]
     assert erase(store, "u004", at=LATER, archive=into).archived["events"] == 0
 

@@ -4,6 +4,7 @@
     days/2026-11-30.json                  the manifest of a published day: its files and their checksums
     user_days/day=2026-11-30/SS-HASH.parquet   the rows of one shard, named by their content
     events/...  exposures/...             likewise
+    numbers/...                           of the users in these files, see `numbering`; made from them
 
 A day is published by replacing its manifest, so a reader finds all of a day or none of it. Files never change: a day
 that is published anew keeps those that are the same. A user's rows lie in one shard, on every day and in every table,

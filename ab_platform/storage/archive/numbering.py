@@ -40,6 +40,7 @@ ROWS_AT_ONCE = 4_000_000
 
 _USERS = "users.arrow"
 _ID = "user_id"
+_NOBODY = pa.array([], pa.string())
 _BYTES = 4
 
 
@@ -84,10 +85,7 @@ class Numbering:
         """
         path = self._path(file)
         if path is None or not _whole(path, file):
-            raise StoreError(
-                f"the users of {file.path} have no numbers, or others since a moment ago: somebody was erased, or the "
-                "day was published anew; repeat"
-            )
+            raise _gone(file.path)
         found: Numbers = np.memmap(path, dtype=np.dtype("<i4"), mode="r", shape=(file.rows,))
         return found
 
@@ -98,17 +96,23 @@ class Numbering:
 
     def users(self, shard: int) -> int:
         """Return how many users of a shard have numbers."""
-        folder = self._lineages[shard]
-        return len(_read(folder)) if folder else 0
+        return len(self._every(shard))
 
     def find(self, shard: int, users: Sequence[str]) -> Mapping[str, int]:
         """Return the numbers of those of some users of a shard who have one."""
-        folder = self._lineages[shard]
-        if folder is None or not users:
+        if not users:
             return {}
-        every = _read(folder)
+        every = self._every(shard)
         places = pc.indices_nonzero(pc.is_in(every, value_set=pa.array(users, pa.string())))
         return dict(zip(every.take(places).to_pylist(), places.to_pylist(), strict=True))
+
+    def _every(self, shard: int) -> pa.Array:
+        """Return the ids of a shard's users who have numbers."""
+        folder = self._lineages[shard]
+        try:
+            return _read(folder) if folder else _NOBODY
+        except (OSError, ValueError) as error:
+            raise _gone(f"shard {shard}") from error
 
     def _lacking(self, files: Iterable[ArchivedFile]) -> Iterator[ArchivedFile]:
         return (each for each in files if not _whole(self._path(each), each))
@@ -122,7 +126,7 @@ class Numbering:
         folder = self._lineages[shard] = _lineage(self._folder, shard)  # another process may have begun it
         for useless in set(self._folder.glob(f"{shard:02d}-*")) - {folder}:
             rmtree(useless)
-        users = _read(folder) if folder else pa.array([], pa.string())
+        users = self._every(shard)
         for some in _grouped(list(self._lacking(files))):
             ids = [_ids(self._archive.folder / each.path) for each in some]
             encoded = pa.chunked_array([users, *ids]).dictionary_encode().chunks
@@ -141,6 +145,13 @@ def forget_shard(archive: Archive, shard: int) -> None:
         with alone(folder):
             for lineage in folder.glob(f"{shard:02d}-*"):
                 rmtree(lineage)
+
+
+def _gone(what: str) -> StoreError:
+    return StoreError(
+        f"the users of {what} have no numbers, or others since a moment ago: somebody was erased, or the day was "
+        "published anew; repeat"
+    )
 
 
 def _lineage(folder: Path, shard: int) -> Path | None:
