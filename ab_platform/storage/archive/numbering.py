@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from ab_platform.errors import StoreError
+from ab_platform.storage.archive import sealed
 from ab_platform.storage.archive.archive import Archive
 from ab_platform.storage.archive.layout import TableName
 from ab_platform.storage.archive.locking import WAIT_SECONDS, alone
@@ -41,7 +42,7 @@ ROWS_AT_ONCE = 4_000_000
 _USERS = "users.arrow"
 _ID = "user_id"
 _NOBODY = pa.array([], pa.string())
-_BYTES = 4
+_NUMBER = np.dtype("<i4")
 
 
 class Numbering:
@@ -78,7 +79,7 @@ class Numbering:
                 list(pool.map(self._number, by_shard, by_shard.values()))
 
     def of(self, file: ArchivedFile) -> Numbers:
-        """Return the number of each row's user, (rows,); only those that are asked for are read.
+        """Return the number of each row's user, (rows,); one that is not as it was written is made again.
 
         Raises:
             StoreError: where the file is not numbered any more, or was not.
@@ -86,7 +87,13 @@ class Numbering:
         path = self._path(file)
         if path is None or not _whole(path, file):
             raise _gone(file.path)
-        found: Numbers = np.memmap(path, dtype=np.dtype("<i4"), mode="r", shape=(file.rows,))
+        try:
+            content = sealed.read(path)
+        except ValueError:
+            path.unlink(missing_ok=True)
+            self.number([file])
+            return self.of(file)
+        found: Numbers = np.frombuffer(content, dtype=_NUMBER)
         return found
 
     def lineage(self, shard: int) -> str:
@@ -96,7 +103,7 @@ class Numbering:
 
     def users(self, shard: int) -> int:
         """Return how many users of a shard have numbers."""
-        return len(self._every(shard))
+        return len(self._every(shard, check=False))
 
     def find(self, shard: int, users: Sequence[str]) -> Mapping[str, int]:
         """Return the numbers of those of some users of a shard who have one."""
@@ -106,11 +113,11 @@ class Numbering:
         places = pc.indices_nonzero(pc.is_in(every, value_set=pa.array(users, pa.string())))
         return dict(zip(every.take(places).to_pylist(), places.to_pylist(), strict=True))
 
-    def _every(self, shard: int) -> pa.Array:
+    def _every(self, shard: int, *, check: bool = True) -> pa.Array:
         """Return the ids of a shard's users who have numbers."""
         folder = self._lineages[shard]
         try:
-            return _read(folder) if folder else _NOBODY
+            return _read(folder, check=check) if folder else _NOBODY
         except (OSError, ValueError) as error:
             raise _gone(f"shard {shard}") from error
 
@@ -135,7 +142,8 @@ class Numbering:
             _write(folder, users)  # before the numbers that name them
             for file, rows in zip(some, encoded[-len(some) :], strict=True):
                 _forget_others(folder, file)
-                replace(folder / _named(file), rows.indices.to_numpy().astype("<i4").tobytes())
+                numbers = np.from_dlpack(rows.indices).astype(_NUMBER).tobytes()
+                replace(folder / _named(file), numbers + sealed.seal_of(numbers))
 
 
 def forget_shard(archive: Archive, shard: int) -> None:
@@ -163,9 +171,9 @@ def _lineage(folder: Path, shard: int) -> Path | None:
     return None
 
 
-def _read(folder: Path) -> pa.Array:
-    """Return the ids of users, the place of each its number, without reading them all."""
-    return pa.ipc.open_file(pa.memory_map(str(folder / _USERS))).get_batch(0).column(0)
+def _read(folder: Path, *, check: bool = True) -> pa.Array:
+    """Return the ids of users, the place of each its number."""
+    return pa.ipc.open_file(sealed.read(folder / _USERS, check=check)).get_batch(0).column(0)
 
 
 def _write(folder: Path, users: pa.Array) -> None:
@@ -173,7 +181,8 @@ def _write(folder: Path, users: pa.Array) -> None:
     rows = pa.record_batch([users], names=[_ID])
     with pa.ipc.new_file(into, rows.schema) as writer:
         writer.write_batch(rows)
-    replace(folder / _USERS, into.getvalue())
+    content = into.getvalue()
+    replace(folder / _USERS, content.to_pybytes() + sealed.seal_of(content))
 
 
 def _ids(path: Path) -> pa.Array:
@@ -210,5 +219,5 @@ def _forget_others(folder: Path, file: ArchivedFile) -> None:
 
 def _whole(path: Path | None, file: ArchivedFile) -> bool:
     with suppress(FileNotFoundError):
-        return path is not None and path.stat().st_size == file.rows * _BYTES
+        return path is not None and path.stat().st_size == file.rows * _NUMBER.itemsize + sealed.SEAL_BYTES
     return False

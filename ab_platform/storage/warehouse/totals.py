@@ -12,6 +12,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from ab_platform.metrics import Measure
+from ab_platform.storage.archive import sealed
 from ab_platform.storage.archive.numbering import Numbers
 from ab_platform.storage.warehouse.numbered import Deeds, Entered, Ints, Words, numbers_of
 
@@ -199,6 +200,7 @@ class Totals:
         rows = pa.table({name: _listed(each) for name, each in arrays.items()}).replace_schema_metadata(told)
         with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, rows.schema) as writer:
             writer.write_table(rows)
+        sealed.seal(path)
 
     @classmethod
     def read(cls, path: Path) -> Totals:
@@ -206,9 +208,9 @@ class Totals:
 
         Raises:
             OSError: where it is not there.
-            ValueError: where it is cut short.
+            ValueError: where it is not as it was written.
         """
-        rows = pa.ipc.open_file(pa.memory_map(str(path))).read_all()
+        rows = pa.ipc.open_file(sealed.read(path)).read_all()
         told = {name.decode(): words.decode() for name, words in rows.schema.metadata.items()}
         measures, returns, surfaces, arms = (list(filter(None, told[name].split("\n"))) for name in _WORDS)
         arrays = {name: numbers_of(rows[name].chunk(0).values) for name in rows.column_names}

@@ -54,17 +54,19 @@ def by_age(totals: Totals, done: Deeds, day: int, families: Families) -> Told:
     """
     asked, at = Asked(families), totals.at(done.users, done.surfaces)
     arms, age = totals.counting(at), day - totals.column("entered").take(at.cells).astype(np.int64)
-    pairs = list(product(totals.surfaces, totals.arms))
-    group = np.where(arms == NOBODY, NOBODY, (at.surfaces * len(totals.arms) + arms) * (day + 1) + age)
-    users = np.bincount(group[group != NOBODY], minlength=len(pairs) * (day + 1))
+    pairs, counts = list(product(totals.surfaces, totals.arms)), arms != NOBODY
+    least = int(age[counts].min(initial=0))
+    ages = day + 1 - least
+    group = np.where(counts, (at.surfaces * len(totals.arms) + arms) * ages + age - least, NOBODY)
+    users = np.bincount(group[counts], minlength=len(pairs) * ages)
     values = [done.measures[stored_as(column)] for column in asked.columns]
-    busy = np.flatnonzero((group != NOBODY) & np.any([each != 0 for each in values], axis=0))
+    busy = np.flatnonzero(counts & np.any([each != 0 for each in values], axis=0))
     of_busy = group[busy]
     for place in np.flatnonzero(users).tolist():
-        (surface, arm), theirs = pairs[place // (day + 1)], busy[of_busy == place]
+        (surface, arm), theirs = pairs[place // ages], busy[of_busy == place]
         products = _products(asked, [each[theirs] for each in values])
         told = asked.named(products) | {"n": int(users[place])}
-        yield {"surface": surface, "arm": arm, "age": place % (day + 1), **told}
+        yield {"surface": surface, "arm": arm, "age": place % ages + least, **told}
 
 
 def _products(asked: Asked, values: list[Ints]) -> Ints:

@@ -81,16 +81,20 @@ def test_a_day_that_is_published_anew_has_the_numbers_of_its_new_file_alone(arch
         Numbering(archive).of(files[1])
 
 
-@pytest.mark.parametrize("damage", ["cut short", "lost"])
+@pytest.mark.parametrize("damage", ["cut short", "emptied", "changed", "lost"])
 @pytest.mark.parametrize("what", ["users.arrow", "exposures-2026-03-03-*"])
 def test_what_is_damaged_is_made_again(archive: Archive, what: str, damage: str) -> None:
     files = [written(archive, day, *users) for day, users in enumerate(PEOPLE)]
     before = found(archive, files)
     [path] = archive.folder.glob(f"numbers/00-*/{what}")
-    if damage == "lost":
-        path.unlink()
-    else:
-        path.write_bytes(path.read_bytes()[:-3])
+    content = path.read_bytes()
+    match damage:
+        case "lost":
+            path.unlink()
+        case "changed":
+            path.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+        case _:
+            path.write_bytes(content[: -3 if damage == "cut short" else 0])
     assert found(archive, files).keys() == before.keys()
 
 

@@ -90,9 +90,20 @@ def test_totals_of_nobody_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert len(Totals.read(tmp_path / "totals").users) == 0
 
 
-@pytest.mark.parametrize("cut", [1, 300])
-def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, cut: int) -> None:
+@pytest.mark.parametrize("left", [0, 5, -300, -1])
+def test_a_file_that_is_cut_short_is_refused(tmp_path: Path, left: int) -> None:
     ready().write(tmp_path / "totals")
-    (tmp_path / "totals").write_bytes((tmp_path / "totals").read_bytes()[:-cut])
+    (tmp_path / "totals").write_bytes((tmp_path / "totals").read_bytes()[:left])
     with pytest.raises((OSError, ValueError)):
+        Totals.read(tmp_path / "totals")
+
+
+def test_a_file_of_which_a_byte_changed_is_refused(tmp_path: Path) -> None:
+    totals = ready()
+    totals.take(day(entered(("bob", "new")), did(("bob", 77, 5))))
+    totals.write(tmp_path / "totals")
+    content = (tmp_path / "totals").read_bytes()
+    place = content.index(bytes([0, 77, 0, 0]))
+    (tmp_path / "totals").write_bytes(content[: place + 1] + bytes([76]) + content[place + 2 :])
+    with pytest.raises(ValueError, match="is not as it was written"):
         Totals.read(tmp_path / "totals")
