@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -65,6 +65,13 @@ class Asked:
     def length(self) -> int:
         """How many rows the matrix has."""
         return 1 + len(per_user.limb_names(self.columns))
+
+    def near(self, measures: Collection[str]) -> Asked:
+        """Return the families of which some measures of the experiment are part: what is multiplied with these."""
+        wanted = (
+            any(each.source == "during" and stored_as(each) in measures for each in family) for family in self.families
+        )
+        return Asked.of(tuple(tuple(family) for family, near in zip(self.families, wanted, strict=True) if near))
 
     def rows_of(self, columns: Iterable[PerUser]) -> list[int]:
         """Return the rows of some columns."""

@@ -83,11 +83,11 @@ class UserSums:
         arms = self._totals.counting(at)
         for surface, where in enumerate(self._totals.surfaces):
             on = at.surfaces == surface
-            at_most = self._largest()
+            at_most = self._largest(self._asked)
             for arm, who in enumerate(self._totals.arms if on.any() else ()):
                 products = np.zeros((self._asked.length, self._asked.length), dtype=np.int64)
                 for cells in _some(at.cells[on & (arms == arm)]):
-                    limbs = self._limbs(cells)
+                    limbs = self._limbs(self._asked, cells)
                     products += multiplied(limbs, limbs, at_most=at_most)
                 found.update(_named(where, who, self._asked.named(products)))
         return found
@@ -107,42 +107,45 @@ class UserSums:
             busy |= measures[measure] != 0
         groups = list(product(totals.surfaces, totals.arms))
         found = np.zeros((len(groups), self._asked.length, self._asked.length), dtype=np.int64)
+        near = self._asked.near(common)
+        rows = [0, *self._asked.rows_of(near.columns)]
+        of_near = np.ix_(range(len(groups)), rows, rows)
         for first in range(0, len(group) if groups else 0, USERS_AT_ONCE):
             few = slice(first, first + USERS_AT_ONCE)
-            cells, limbs, some = at.cells[few], self._limbs(at.cells[few]), np.flatnonzero(busy[few])
-            more = {each: measures[each][few] for each in common}
-            found += self._change(cells, limbs, more, _members(np.where(busy[few], NOBODY, group[few]), len(groups)))
+            members = _members(np.where(busy[few], NOBODY, group[few]), len(groups))
+            found[of_near] += self._change(near, at.cells[few], {each: measures[each][few] for each in common}, members)
+            some = np.flatnonzero(busy[few])
             more = {each: values[few][some] for each, values in measures.items()}
-            found += self._change(cells[some], limbs[:, some], more, _members(group[few][some], len(groups)))
+            found += self._change(self._asked, at.cells[few][some], more, _members(group[few][some], len(groups)))
         change: Sums = Counter()
         for products, (surface, arm) in zip(found, groups, strict=True):
             change.update(_named(surface, arm, self._asked.named(products)))
         return change
 
-    def _change(self, cells: Ints, limbs: Floats, more: Mapping[str, Ints], members: Floats) -> Ints:
+    def _change(self, asked: Asked, cells: Ints, more: Mapping[str, Ints], members: Floats) -> Ints:
         """Return by how much the products of each group change with what its users did more, (groups, rows, rows).
 
         With x after the day and y before it, d = x - y: x x' - y y' is d y' + y d' + d d'.
 
         Args:
+            asked: columns whose products are wanted.
             cells: of the users.
-            limbs: of their columns, (1 + limbs, users).
             more: what they did, in whole steps.
             members: 1 for each member of a group, (groups, users).
         """
-        changed = [each for each in self._asked.columns if self._is_changed(each, more)]
-        rows, after = self._asked.rows_of(changed), np.empty((self._asked.length, len(cells)))
+        changed = [each for each in asked.columns if self._is_changed(each, more)]
+        rows, limbs, after = asked.rows_of(changed), self._limbs(asked, cells), np.empty((asked.length, len(cells)))
         for column in changed:
             whole: Ints = np.add(self._totals.column(stored_name(column)).take(cells), more[stored_as(column)])
-            divide(column, whole, after[self._asked.rows[column]])
+            divide(column, whole, after[asked.rows[column]])
         grown = after[rows] - limbs[rows]
-        most = max(self._largest(), int(np.abs(grown).max(initial=0.0)))
+        most = max(self._largest(asked), int(np.abs(grown).max(initial=0.0)))
         shape = (len(members), len(rows))
         of_group = (grown * members[:, None]).reshape(shape[0] * shape[1], len(cells))
-        change = multiplied(of_group, limbs, at_most=most).reshape(*shape, self._asked.length)
+        change = multiplied(of_group, limbs, at_most=most).reshape(*shape, asked.length)
         change[:, :, rows] += change[:, :, rows].transpose(0, 2, 1)
         change[:, :, rows] += multiplied(of_group, grown, at_most=most).reshape(*shape, len(rows))
-        found = np.zeros((len(members), self._asked.length, self._asked.length), dtype=np.int64)
+        found = np.zeros((len(members), asked.length, asked.length), dtype=np.int64)
         found[:, rows] = change
         found[:, :, rows] = change.transpose(0, 2, 1)
         return found
@@ -150,16 +153,15 @@ class UserSums:
     def _is_changed(self, column: PerUser, more: Mapping[str, Ints]) -> bool:
         return column.source == "during" and stored_as(column) in more
 
-    def _limbs(self, cells: Ints) -> Floats:
+    def _limbs(self, asked: Asked, cells: Ints) -> Floats:
         """Return 1 and the limbs of the columns of users, (1 + limbs, users)."""
-        found = np.empty((self._asked.length, len(cells)))
+        found = np.empty((asked.length, len(cells)))
         found[0] = 1.0
-        for name, columns in self._asked.by_stored_name.items():
+        for name, columns in asked.by_stored_name.items():
             whole = self._totals.column(name).take(cells)
             for column in columns:
-                divide(
-                    column, self._due(column, whole) if name == "entered" else whole, found[self._asked.rows[column]]
-                )
+                values = self._due(column, whole) if column.name.startswith("due_") else whole
+                divide(column, values, found[asked.rows[column]])
         return found
 
     def _due(self, column: PerUser, entered: Ints) -> Ints:
@@ -168,9 +170,9 @@ class UserSums:
         found: Ints = ((entered != NOBODY) & (self._totals.through - entered.astype(np.int64) >= days)).astype(np.int8)
         return found
 
-    def _largest(self) -> int:
+    def _largest(self, asked: Asked) -> int:
         columns = self._totals.columns
-        return max((largest(column, columns[name].dtype) for name, column in self._asked.kept), default=1)
+        return max((largest(column, columns[name].dtype) for name, column in asked.kept), default=1)
 
 
 def cells_of(sums: Sums) -> list[dict[str, Any]]:
