@@ -27,6 +27,7 @@ class AnyEngine:
 
     divides = False
     embedded = False
+    threads = 1
 
     def __init__(self, url: str) -> None:
         try:

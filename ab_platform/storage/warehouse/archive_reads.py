@@ -181,7 +181,7 @@ class ArchiveReads:
     def _daily(self, population: Population) -> DailyAnswers:
         """Open what is known from the days before."""
         [span] = self._spans([population.experiment]).values()
-        return DailyAnswers(RunningTotals(self._archive, population, span))
+        return DailyAnswers(RunningTotals(self._archive, population, span), threads=self._engine.threads)
 
     def _spans(self, experiments: Sequence[str]) -> Mapping[str, Span]:
         """Return when experiments last and who left them, by their keys."""
@@ -210,7 +210,7 @@ class ArchiveReads:
     def _read_together(self, question: Question, populations: Sequence[Population]) -> None:
         if self._engine.embedded and shares(question):
             spans = self._spans([each.experiment for each in populations])
-            rows = SharedTotals(self._archive, populations, spans).rows(question)
+            rows = SharedTotals(self._archive, populations, spans, threads=self._engine.threads).rows(question)
         else:
             rows = self._rows_together(question, Populations.of(populations))
         for each in populations:

@@ -5,7 +5,6 @@ running/EXPERIMENT/QUESTION.json    by version of a shard's totals: the answer t
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
@@ -35,10 +34,11 @@ class DailyAnswers:
 
     Args:
         running: its totals.
+        threads: that go through shards side by side.
     """
 
-    def __init__(self, running: RunningTotals) -> None:
-        self._running = running
+    def __init__(self, running: RunningTotals, *, threads: int) -> None:
+        self._running, self._threads = running, threads
 
     def rows(self, question: Question) -> Rows:
         """Return what each shard answers, as the rows of the question's query.
@@ -49,7 +49,7 @@ class DailyAnswers:
         shards = [shard for shard in running.shards if shard.versions]
         lacking = [shard for shard in shards if shard.last not in answered]
         if lacking:
-            with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+            with ThreadPoolExecutor(self._threads) as pool:
                 found = list(pool.map(lambda shard: self._answer(shard, question, answered), lacking))
             for shard, rows in zip(lacking, found, strict=True):
                 answered.put(shard.last, running.population.as_of, rows)

@@ -34,11 +34,12 @@ class Duck:
     embedded = True
 
     def __init__(self, beside: Path, *, memory: str = MEMORY, threads: int | None = None) -> None:
+        self.threads = threads or os.cpu_count() or 1
         self._connection = duckdb.connect()
         # Nothing may be fetched, and rows may come in any order: what is read is added up or sorted.
         for setting, value in {
             "memory_limit": memory,
-            "threads": threads or os.cpu_count() or 1,
+            "threads": self.threads,
             "temp_directory": str(beside),
             "TimeZone": "UTC",
             "autoinstall_known_extensions": False,

@@ -39,11 +39,13 @@ class Engine(Protocol):
         dialect: as Ibis names it.
         divides: whether it divides all users among machines by itself, rather than be given a shard at a time.
         embedded: whether it works in this process alone, so that users may as well be added up beside it.
+        threads: of this process that do so.
     """
 
     dialect: str
     divides: bool
     embedded: bool
+    threads: int
 
     def answer(self, query: str, sources: Sequence[Source]) -> pa.Table:
         """Return what a query gives over some tables.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -99,13 +98,16 @@ class SharedTotals:
         archive: that has their days.
         populations: of the experiments, alike but for their names and which were before them.
         spans: of the experiments, by key.
+        threads: that go through shards side by side.
 
     Raises:
         StoreError: for a file of the archive that is not as it was published.
     """
 
-    def __init__(self, archive: Archive, populations: Sequence[Population], spans: Mapping[str, Span]) -> None:
-        self._archive, self._spans = archive, spans
+    def __init__(
+        self, archive: Archive, populations: Sequence[Population], spans: Mapping[str, Span], *, threads: int
+    ) -> None:
+        self._archive, self._spans, self._threads = archive, spans, threads
         self._populations = sorted(populations, key=lambda each: each.experiment)
         self._keys = [each.experiment for each in self._populations]
         self._alike = self._populations[0]
@@ -121,7 +123,7 @@ class SharedTotals:
     def rows(self, question: Question) -> Mapping[str, Rows]:
         """Return what some groups of shards answer, as the rows of the question's query, by experiment."""
         found: dict[str, Rows] = defaultdict(list)
-        with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(self._threads) as pool:
             for rows in pool.map(lambda shards: self._answer(question, shards), self._groups):
                 for key, own in rows.items():
                     found[key] += own
@@ -134,7 +136,7 @@ class SharedTotals:
             sum(rows_of(str(self._archive.folder / file.path), self._keys) for file in self._every((shard,)))
             for shard in range(self._archive.shards)
         ]
-        most = max(rows) + sum(rows) // (os.cpu_count() or 1)  # one shard more, so that none is left over
+        most = max(rows) + sum(rows) // self._threads  # one shard more, so that none is left over
         return list(grouped(rows, at_most=min(ROWS_AT_ONCE, most)))
 
     def _every(self, shards: Sequence[int] | None = None) -> Iterator[ArchivedFile]:

@@ -28,6 +28,7 @@ class Spark:
     dialect = "pyspark"
     divides = True
     embedded = False
+    threads = 1
 
     def __init__(self, master: str, *, partitions: int = 16) -> None:
         self._session = _session(master, partitions)
