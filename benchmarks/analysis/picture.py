@@ -11,6 +11,9 @@ from ab_platform.reporting.charts.export import LIGHT, as_svg
 from benchmarks.analysis.contenders import contender
 from benchmarks.analysis.measuring import Measured
 
+ROOM = {"left": 5, "top": 5, "right": 50, "bottom": 5}
+"""Around the picture: names are as wide as the reader's letters, which may be wider than those it was drawn with."""
+
 
 def draw(found: Sequence[Measured], path: Path) -> None:
     """Write the picture as SVG."""
@@ -28,7 +31,7 @@ def chart(found: Sequence[Measured]) -> alt.Chart:
     sides = list(dict.fromkeys(str(row["side"]) for row in rows))
     logarithmic = alt.Scale(type="log", nice=False)
     drawn: alt.Chart = (
-        alt.Chart(alt.Data(values=rows), width=560, height=340)  # type: ignore[no-untyped-call]
+        alt.Chart(alt.Data(values=rows), width=560, height=340, padding=ROOM)  # type: ignore[no-untyped-call]
         .mark_line(point=True)
         .encode(
             x=alt.X("users:Q", scale=logarithmic, title="users", axis=alt.Axis(format="~s")),

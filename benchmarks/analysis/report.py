@@ -57,7 +57,7 @@ def many_section(found: Many, *, command: str) -> str:
     told = (
         f"## Many experiments\n\n    {command}\n\n{found.users:,} users, the same days' files: divided among "
         f"{found.experiments} experiments that are analysed together ({seconds[0]:.1f} s), and all in one "
-        f"({seconds[1]:.1f} s). DuckDB over the archive, medians of {len(found.one)} rounds in turn; processor seconds "
+        f"({seconds[1]:.1f} s). Over the archive, medians of {len(found.one)} rounds in turn; processor seconds "
         f"are {cpu[0]:.1f} and {cpu[1]:.1f}, {cpu[0] / cpu[1]:.2f} times."
     )
     return f"{told}\n\n{_bars([row])}"
@@ -99,7 +99,7 @@ def _opening(found: Sequence[Measured], command: str, seconds: float) -> str:
         "an archive, and every side reads those files, or a database loaded from them. Each question is asked in a "
         "fresh process, once what it needs is imported and opened; seconds are from then until the answer stands, the "
         "median of the rounds. Memory is the most that was resident of the process, its children and its server, "
-        "with what is imported. DuckDB has two threads on every side, and no limit of memory but on ours. "
+        "with what is imported. Two threads work on every side, and DuckDB has no limit of memory but on ours. "
         f"All of it took {seconds / 60:.0f} minutes."
     )
 
