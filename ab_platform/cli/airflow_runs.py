@@ -219,12 +219,16 @@ def _question(key: str, approval: Approval) -> str:
 def _asked(session: AirflowClient, key: str) -> tuple[Run, Approval]:
     """Return the newest question of an experiment, with its run.
 
+    An answer to a task that does not wait yet would fail it, and the question would be asked again.
+
     Raises:
         NotFoundError: where none waits.
     """
+    from ab_platform.orchestration.following import look
+
     for run in session.runs(DAG_ID):
         if experiment_of(run) == key and not run.ended:
-            for approval in session.approvals(DAG_ID, run.run_id):
+            for approval in look(session, DAG_ID, run.run_id).approvals:
                 return run, approval
     raise NotFoundError(f"no run of {key} waits for an answer; `abp status --airflow` lists the runs")
 

@@ -18,7 +18,7 @@ from ab_platform.cli.demo import example
 from ab_platform.errors import AirflowAwayError, AirflowError, NotFoundError
 from ab_platform.experiment_file import dump
 from ab_platform.orchestration.client import AirflowClient
-from ab_platform.orchestration.following import Look, culprit, follow, wait_for_dag
+from ab_platform.orchestration.following import Look, culprit, follow, look, wait_for_dag
 from ab_platform.orchestration.processes import marked
 from ab_platform.orchestration.workers import IDLE
 from tests.orchestration.conftest import PATIENCE_SECONDS, Served, served, wait_until
@@ -243,7 +243,7 @@ def runs_now(client: AirflowClient, run_id: str, task_id: str, *, tries: int) ->
 def waiting(client: AirflowClient, beginning: str) -> bool:
     """Return whether a run whose id begins so waits for an answer."""
     found = [run.run_id for run in client.runs(DAG_ID) if run.run_id.startswith(beginning)]
-    return any(client.approvals(DAG_ID, run_id) for run_id in found)
+    return any(look(client, DAG_ID, run_id).approvals for run_id in found)
 
 
 def answers(client: AirflowClient) -> bool:
