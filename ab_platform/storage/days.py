@@ -1,11 +1,17 @@
-"""Days in Ibis, so that every engine counts them alike."""
+"""Days: one after another, and in Ibis, so that every engine counts them alike."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 
 import ibis
 import ibis.expr.types as ir
+
+
+def each_day(first: date, last: date) -> Iterator[date]:
+    """Give the days from one to another, both inclusive; none where the last is before the first."""
+    return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 def end_of(day: date) -> ir.Value:

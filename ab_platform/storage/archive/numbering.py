@@ -88,13 +88,11 @@ class Numbering:
         if path is None or not _whole(path, file):
             raise _gone(file.path)
         try:
-            content = sealed.read(path)
+            return _numbers(path)
         except ValueError:
             path.unlink(missing_ok=True)
             self.number([file])
-            return self.of(file)
-        found: Numbers = np.frombuffer(content, dtype=_NUMBER)
-        return found
+            return _numbers(path)
 
     def lineage(self, shard: int) -> str:
         """Return a name that changes with the numbers of a shard; empty where nobody has one."""
@@ -160,6 +158,11 @@ def _gone(what: str) -> StoreError:
         f"the users of {what} have no numbers, or others since a moment ago: somebody was erased, or the day was "
         "published anew; repeat"
     )
+
+
+def _numbers(path: Path) -> Numbers:
+    found: Numbers = np.frombuffer(sealed.read(path), dtype=_NUMBER)
+    return found
 
 
 def _lineage(folder: Path, shard: int) -> Path | None:

@@ -21,6 +21,7 @@ from time import time
 from ab_platform.metrics import Measure
 from ab_platform.storage.archive import Archive, ArchivedDay, ArchivedFile, shards_of
 from ab_platform.storage.archive.numbering import NUMBERED, Numbering
+from ab_platform.storage.days import each_day
 from ab_platform.storage.population import Population
 from ab_platform.storage.warehouse.checked import require_whole
 from ab_platform.storage.warehouse.shard_days import ShardDays
@@ -190,7 +191,7 @@ class RunningTotals:
         population = self.population
         begun = [FORMAT, population.experiment, population.earlier, population.covariate_days, population.ended_before]
         version, versions = _hashed(dumps([*begun, self._numbering.lineage(number)])), {}
-        for day in _days_between(self._since, population.as_of):
+        for day in each_day(self._since, population.as_of):
             version = _hashed("\n".join([version, *self._made_from(day, number)]))
             if day >= self.span.first:
                 versions[day] = version
@@ -221,10 +222,6 @@ def _by_shard(users: Sequence[str], shards: int) -> Mapping[int, Sequence[str]]:
     for user, shard in zip(users, shards_of(users, shards).tolist(), strict=True):
         found[shard].append(user)
     return found
-
-
-def _days_between(first: date, last: date) -> Iterator[date]:
-    return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 def _hashed(told: str) -> str:

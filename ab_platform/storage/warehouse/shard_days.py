@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from ab_platform.metrics import Measure
 from ab_platform.storage.archive import Archive, ArchivedDay, TableName
 from ab_platform.storage.archive.numbering import NUMBERED, Numbering
+from ab_platform.storage.days import each_day
 from ab_platform.storage.population import Population
 from ab_platform.storage.warehouse.numbered import Deeds, Entered, Ints, NumberedFile
 from ab_platform.storage.warehouse.totals import Day, Totals
@@ -89,10 +90,8 @@ class ShardDays:
         """
         if not self.population.earlier or (self.population.ended_before and days[0] != self.first):
             return
-        day, end = days[0] - self._reach, self.first if self.population.ended_before else days[-1]
-        while day <= end:
+        for day in each_day(days[0] - self._reach, self.first if self.population.ended_before else days[-1]):
             yield from ((day, file) for key in self.population.earlier for file in self._files("user_days", day, key))
-            day += timedelta(days=1)
 
     @property
     def _reach(self) -> timedelta:

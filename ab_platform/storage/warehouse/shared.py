@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import date, timedelta
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,10 +18,13 @@ from numpy.typing import NDArray
 from ab_platform.metrics import Measure
 from ab_platform.storage.archive import Archive, ArchivedFile, TableName, arrow_schema
 from ab_platform.storage.archive.numbering import NUMBERED, Numbering
+from ab_platform.storage.days import each_day
 from ab_platform.storage.population import Population
-from ab_platform.storage.running_totals import measures_of, returns_of, tells
+from ab_platform.storage.running_totals import measures_of, returns_of
 from ab_platform.storage.warehouse import totals_told
+from ab_platform.storage.warehouse.answered import Rows
 from ab_platform.storage.warehouse.checked import require_whole
+from ab_platform.storage.warehouse.daily import grows
 from ab_platform.storage.warehouse.grouping import ROWS_AT_ONCE, grouped, row_groups, rows_of
 from ab_platform.storage.warehouse.numbered import Deeds, Entered, Ints, in_steps, microseconds, numbers_of, words_of
 from ab_platform.storage.warehouse.questions import Cells, ExposedByDay, FirstExposures, Question
@@ -30,21 +32,12 @@ from ab_platform.storage.warehouse.running import Span
 from ab_platform.storage.warehouse.totals import Day, Totals
 from ab_platform.storage.warehouse.user_sums import UserSums, cells_of
 
-Rows = list[dict[str, Any]]
-
 _EXPERIMENT, _SURFACE, _ARM, _AT = "experiment", "surface", "arm", "at"
 
 
 def shares(question: Question) -> bool:
     """Tell whether a question is answered of several experiments at once."""
-    match question:
-        case Cells(families, dimensions):
-            return not dimensions and tells(families)
-        case ExposedByDay():
-            return True
-        case FirstExposures(dimensions):
-            return not dimensions
-    return False
+    return isinstance(question, (Cells, ExposedByDay, FirstExposures)) and grows(question)
 
 
 @dataclass(frozen=True, eq=False)
@@ -168,7 +161,7 @@ class SharedTotals:
         self, shards: Sequence[int], measures: frozenset[Measure], returns: frozenset[int]
     ) -> tuple[_Pairs, Totals]:
         """Go through the days of some shards."""
-        days = list(_between(self._first, self._alike.as_of))
+        days = list(each_day(self._first, self._alike.as_of))
         ends = np.array([microseconds(self._spans[key].ends) for key in self._keys])
         exposed = {day: self._part("exposures", day, shards, self._keys, [_SURFACE, _ARM, _AT]) for day in days}
         for day, part in exposed.items():
@@ -202,7 +195,7 @@ class SharedTotals:
         reach, cells = self._alike.covariate_days, len(totals.users) * len(totals.surfaces)
         found = {name: np.zeros(cells, dtype=np.int64) for name in ("known", *totals.measures)}
         entered = totals.column("entered").astype(np.int64)
-        for day in _between(self._first - timedelta(days=reach), self._alike.as_of):
+        for day in each_day(self._first - timedelta(days=reach), self._alike.as_of):
             part = self._part("user_days", day, shards, earlier, [_SURFACE, *totals.measures])
             number = (day - self._first).days
             for whose in before:
@@ -251,7 +244,7 @@ class SharedTotals:
         path, numbers, begin = self._archive.folder / file.path, self._numbering.of(file), 0
         groups, users = [], []
         for group, (rows, low, high) in enumerate(row_groups(str(path))):
-            if _is_between(keys, low, high):
+            if _iseach_day(keys, low, high):
                 groups.append(group)
                 users.append(numbers[begin : begin + rows])
             begin += rows
@@ -279,13 +272,9 @@ def _before(earlier: Sequence[str], populations: Sequence[Population]) -> list[I
     return [np.array([each[place] if place < len(each) else -1 for each in later]) for place in range(most)]
 
 
-def _is_between(keys: Sequence[str], low: str, high: str) -> bool:
+def _iseach_day(keys: Sequence[str], low: str, high: str) -> bool:
     place = bisect_left(keys, low)
     return place < len(keys) and keys[place] <= high
-
-
-def _between(first: date, last: date) -> Iterator[date]:
-    return (first + timedelta(days=number) for number in range((last - first).days + 1))
 
 
 def _no_rows(table: TableName, columns: Sequence[str]) -> pa.Table:
