@@ -132,12 +132,13 @@ class Totals:
         return self.columns[name].reshape(-1)
 
     def at(self, users: Numbers, surfaces: Words) -> At:
-        """Find users, by their numbers, on surfaces, of which some may be new."""
-        for name in surfaces.words:
-            if name not in self.surfaces:
+        """Find users, by their numbers, on surfaces, of which some may be new; one that no row has is not begun."""
+        for code, name in enumerate(surfaces.words):
+            if name not in self.surfaces and (surfaces.codes == code).any():
                 self.surfaces.append(name)
                 self.columns = {of: np.concatenate([each, self._blank(of)]) for of, each in self.columns.items()}
-        number = np.array([self.surfaces.index(name) for name in surfaces.words], dtype=np.intp)
+        known = {name: number for number, name in enumerate(self.surfaces)}
+        number = np.array([known.get(name, NOBODY) for name in surfaces.words], dtype=np.intp)
         places = self.places.take(users)
         cells = (number * len(self.users)).take(surfaces.codes) + places
         return At(places, number.astype(np.int16).take(surfaces.codes), cells)

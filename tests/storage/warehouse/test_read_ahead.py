@@ -136,6 +136,26 @@ def test_so_it_is_without_earlier_experiments_and_with_attributes(
     assert engine.asked == 1
 
 
+@pytest.mark.parametrize("ahead", [True, False])
+def test_what_was_done_before_on_a_surface_that_nobody_is_exposed_on_counts_for_nobody(
+    sqlite_url: str, tmp_path: Path, engine: Counting, ahead: bool
+) -> None:
+    store = open_store(sqlite_url, migrate=False)
+    store.record(visits(launched(store, definition("first"), at=START - timedelta(days=7)), USERS))
+    rule = AnalysisRule(covariates=("before",))
+    for key in ("one", "two"):
+        store.record(visits(launched(store, definition(key, analysis=rule)), USERS, surfaces=("movie_card",)))
+    store.roll_up()
+    reads = ArchiveReads(store, exported(store, tmp_path / "archive"), engine)
+    populations = [population_of(store, store.experiment(key), LAST) for key in ("one", "two")]
+    if ahead:
+        reads.read_ahead([Wanted(each, FAMILIES, rest=False) for each in populations])
+    for each in populations:
+        assert reads.cells(each, FAMILIES) == store.cells(each, FAMILIES) != ()
+    assert engine.asked == 0
+    store.close()
+
+
 def test_an_engine_that_ibis_connects_to_gives_the_same(
     store: Store, archive: Archive, empty_postgres_url: str
 ) -> None:
